@@ -1,0 +1,47 @@
+resource "hybridge_worker" "this" {
+  name          = var.name
+  plane         = var.plane
+  tags          = var.tags
+  force_destroy = var.force_destroy
+
+  subdomain = {
+    enabled          = var.workers_dev.enabled
+    previews_enabled = var.workers_dev.previews_enabled
+  }
+}
+
+resource "hybridge_worker_version" "this" {
+  worker = hybridge_worker.this.id
+  plane  = var.plane
+
+  bundle   = var.bundle
+  prebuilt = var.prebuilt
+  script   = var.script
+
+  compatibility_date  = var.compatibility_date
+  compatibility_flags = var.compatibility_flags
+
+  vars             = var.vars
+  json_vars        = var.json_vars
+  services         = var.services
+  version_metadata = var.version_metadata
+  raw_bindings     = var.raw_bindings
+
+  message = var.message
+  tag     = var.tag
+
+  # The new version is uploaded, and then live, before the old one is let go.
+  # Letting go keeps it on the plane: it is what `live_version_id` puts back.
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "hybridge_worker_deployment" "this" {
+  worker     = hybridge_worker.this.name
+  plane      = var.plane
+  version_id = coalesce(var.live_version_id, hybridge_worker_version.this.id)
+  message    = var.message
+
+  overwrite_unseen = var.overwrite_unseen
+}

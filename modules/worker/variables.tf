@@ -1,0 +1,151 @@
+variable "name" {
+  description = "Name of the Worker, unique in its account: lower-case letters, digits, `-` and `_`, at most 63 characters."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$", var.name))
+    error_message = "A Worker's name has 1 to 63 lower-case letters, digits, hyphens and underscores, and begins and ends with a letter or digit."
+  }
+}
+
+variable "plane" {
+  description = "Which of the provider's `planes` runs the Worker. Null is the default plane."
+  type        = string
+  default     = null
+}
+
+variable "bundle" {
+  description = "Source that is bundled with esbuild, as the attribute `bundle` of `hybridge_worker_version`. Exactly one of `bundle`, `prebuilt` and `script` is given."
+  type = object({
+    entrypoint = string
+    minify     = optional(bool)
+    sourcemap  = optional(bool)
+    define     = optional(map(string))
+    external   = optional(list(string))
+    alias      = optional(map(string))
+    tsconfig   = optional(string)
+  })
+  default = null
+}
+
+variable "prebuilt" {
+  description = "A directory of finished modules, for instance from `wrangler deploy --dry-run --outdir`."
+  type = object({
+    directory = string
+    main      = string
+    include   = optional(list(string))
+    exclude   = optional(list(string))
+  })
+  default = null
+
+  validation {
+    condition     = length([for source in [var.bundle, var.prebuilt, var.script] : source if source != null]) == 1
+    error_message = "Give exactly one source of code: bundle, prebuilt or script."
+  }
+}
+
+variable "script" {
+  description = "Inline code of a small Worker: one ES module."
+  type        = string
+  default     = null
+}
+
+variable "compatibility_date" {
+  description = "The date whose runtime behaviour the Worker is written for, as YYYY-MM-DD."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{4}-[0-9]{2}-[0-9]{2}$", var.compatibility_date))
+    error_message = "The compatibility date is written as YYYY-MM-DD, for instance 2026-11-01."
+  }
+}
+
+variable "compatibility_flags" {
+  description = "Runtime features switched on or off, for instance `nodejs_compat`."
+  type        = set(string)
+  default     = null
+}
+
+variable "vars" {
+  description = "Plain text variables, by name. They are readable by everybody who may read the Worker: no secrets."
+  type        = map(string)
+  default     = null
+}
+
+variable "json_vars" {
+  description = "Variables that the Worker sees as values, by name, each written with `jsonencode`."
+  type        = map(string)
+  default     = null
+}
+
+variable "services" {
+  description = "Other Workers that this one calls, by the name of the binding. Pass the other module's `name` output, so that it is live first."
+  type = map(object({
+    worker     = string
+    entrypoint = optional(string)
+  }))
+  default = null
+}
+
+variable "version_metadata" {
+  description = "Name of a binding that tells the Worker its own version id and tag."
+  type        = string
+  default     = null
+}
+
+variable "raw_bindings" {
+  description = "Bindings of kinds that have no attribute of their own, by name, each written with `jsonencode` as the API has them, without the name."
+  type        = map(string)
+  default     = null
+}
+
+variable "message" {
+  description = "What this version and its deployment are for; a change of it alone changes nothing."
+  type        = string
+  default     = null
+}
+
+variable "tag" {
+  description = "A tag of the version, for instance a release; a change of it alone changes nothing."
+  type        = string
+  default     = null
+}
+
+variable "live_version_id" {
+  description = "The version that is to be live. Null is the one that the source gives; an earlier version's id puts that one back."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.live_version_id == null || can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", var.live_version_id))
+    error_message = "A version id is a UUID in lower case, as the outputs version_id and active_versions have it."
+  }
+}
+
+variable "workers_dev" {
+  description = "Whether the Worker answers at its workers.dev host, and whether its versions have preview hosts."
+  type = object({
+    enabled          = optional(bool, true)
+    previews_enabled = optional(bool, true)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "tags" {
+  description = "Labels of the Worker."
+  type        = set(string)
+  default     = null
+}
+
+variable "overwrite_unseen" {
+  description = "Deploy even over a deployment that this configuration has not seen, whoever made it."
+  type        = bool
+  default     = null
+}
+
+variable "force_destroy" {
+  description = "Destroy the Worker even while others bind to it."
+  type        = bool
+  default     = null
+}
