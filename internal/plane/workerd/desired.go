@@ -59,6 +59,10 @@ type Version struct {
 	Bindings           []Binding
 	CompatibilityDate  string // YYYY-MM-DD
 	CompatibilityFlags []string
+	// Entrypoints are the named exports that service bindings can address, as
+	// Validation.Entrypoints had them. nil means not known: the runtime then finds
+	// out by a validating start of its own, which costs one.
+	Entrypoints []string
 }
 
 // Share is one version's part of a deployment.
@@ -90,7 +94,11 @@ type Validation struct {
 	Handlers []string
 	// NamedHandlers maps each named export that is an entry point to its handlers.
 	NamedHandlers map[string][]string
-	StartupTime   time.Duration
+	// Entrypoints are those named exports that a service binding can address,
+	// sorted; never nil after a successful validation. Store them and give them
+	// back in Version.Entrypoints.
+	Entrypoints []string
+	StartupTime time.Duration
 }
 
 // InvalidVersionError says why workerd refuses a version. Its text is meant for
@@ -98,7 +106,14 @@ type Validation struct {
 // never a binding's value.
 type InvalidVersionError struct {
 	Message string
+	Code    int // Cloudflare's error code; 0 means CodeInvalid
 }
+
+// The codes of the Cloudflare API for a version that cannot run.
+const (
+	CodeInvalid    = 10021 // does not start
+	CodeNoHandlers = 10068 // starts, but exports nothing that could be called
+)
 
 func (e *InvalidVersionError) Error() string { return e.Message }
 
