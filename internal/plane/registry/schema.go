@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// migrations are applied in order, each in a transaction of its own that also
+// sets user_version to its number. An entry that has been released MUST never
+// change: add another one.
+var migrations = [...]string{
+	// 1: accounts, tokens, Workers, versions, deployments.
+	`CREATE TABLE accounts (
+		id         TEXT PRIMARY KEY,
+		name       TEXT NOT NULL,
+		subdomain  TEXT UNIQUE,
+		created_on INTEGER NOT NULL
+	) STRICT;
+
+	CREATE TABLE tokens (
+		id           TEXT PRIMARY KEY,
+		account_id   TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
+		name         TEXT NOT NULL,
+		hash         BLOB NOT NULL UNIQUE,  -- SHA-256 of the token
+		permissions  TEXT NOT NULL,         -- JSON array of permission group names
+		created_on   INTEGER NOT NULL,
+		last_used_on INTEGER,
+		UNIQUE (account_id, name)
+	) STRICT;
+
+	CREATE TABLE workers (
+		id               TEXT PRIMARY KEY,
+		account_id       TEXT NOT NULL REFERENCES accounts(id),
+		name             TEXT NOT NULL,
+		created_on       INTEGER NOT NULL,
+		updated_on       INTEGER NOT NULL,
+		deployed_on      INTEGER,
+		enabled          INTEGER NOT NULL,
+		previews_enabled INTEGER NOT NULL,
+		logpush          INTEGER NOT NULL,
+		tags             TEXT NOT NULL,     -- JSON array
+		observability    TEXT,
+		tail_consumers   TEXT,
+		last_number      INTEGER NOT NULL,  -- of the newest version ever, also if it is deleted
+		live             INTEGER,           -- deployments.seq of the live deployment
+		UNIQUE (account_id, name)
+	) STRICT;
+
+	CREATE TABLE versions (
+		id              TEXT PRIMARY KEY,
+		worker_id       TEXT NOT NULL REFERENCES workers(id) ON DELETE CASCADE,
+		number          INTEGER NOT NULL,
+		created_on      INTEGER NOT NULL,
+		source          TEXT NOT NULL,
+		author_id       TEXT NOT NULL,
+		author_email    TEXT NOT NULL,
+		content         TEXT NOT NULL,      -- JSON: the content without modules and secrets
+		handlers        TEXT NOT NULL,      -- JSON array
+		named_handlers  TEXT,
+		startup_time_ms INTEGER NOT NULL,
+		secrets         BLOB,               -- age ciphertext; NULL where there are none
+		UNIQUE (worker_id, number)
+	) STRICT;
+
+	CREATE TABLE version_modules (
+		version_id   TEXT NOT NULL REFERENCES versions(id) ON DELETE CASCADE,
+		position     INTEGER NOT NULL,
+		name         TEXT NOT NULL,
+		content_type TEXT NOT NULL,
+		sha256       TEXT NOT NULL,
+		size         INTEGER NOT NULL,
+		PRIMARY KEY (version_id, position)
+	) STRICT, WITHOUT ROWID;
+	CREATE INDEX version_modules_sha256 ON version_modules(sha256);
+
+	-- Which Workers a version binds to, so that references need no parsing.
+	CREATE TABLE version_services (
+		version_id TEXT NOT NULL REFERENCES versions(id) ON DELETE CASCADE,
+		service    TEXT NOT NULL,
+		PRIMARY KEY (version_id, service)
+	) STRICT, WITHOUT ROWID;
+	CREATE INDEX version_services_service ON version_services(service);
+
+	CREATE TABLE deployments (
+		seq          INTEGER PRIMARY KEY AUTOINCREMENT,
+		id           TEXT NOT NULL UNIQUE,
+		worker_id    TEXT NOT NULL REFERENCES workers(id) ON DELETE CASCADE,
+		created_on   INTEGER NOT NULL,
+		source       TEXT NOT NULL,
+		strategy     TEXT NOT NULL,
+		author_id    TEXT NOT NULL,
+		author_email TEXT NOT NULL,
+		annotations  TEXT NOT NULL          -- JSON object
+	) STRICT;
+	CREATE INDEX deployments_worker ON deployments(worker_id, seq);
+
+	-- version_id is no foreign key: the history outlives a deleted version.
+	CREATE TABLE deployment_shares (
+		seq        INTEGER NOT NULL REFERENCES deployments(seq) ON DELETE CASCADE,
+		position   INTEGER NOT NULL,
+		version_id TEXT NOT NULL,
+		percentage REAL NOT NULL,
+		PRIMARY KEY (seq, position)
+	) STRICT, WITHOUT ROWID;`,
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	var have int
+	if err := db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&have); err != nil {
+		return fmt.Errorf("reading the schema version: %w", err)
+	}
+	if have > len(migrations) {
+		return fmt.Errorf("the registry has schema version %d and this program knows %d: use the newer hybridge that wrote it", have, len(migrations))
+	}
+	for n := have + 1; n <= len(migrations); n++ {
+		if err := applyMigration(ctx, db, n); err != nil {
+			return fmt.Errorf("migrating the schema to version %d: %w", n, err)
+		}
+	}
+	return nil
+}
+
+func applyMigration(ctx context.Context, db *sql.DB, n int) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("beginning: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, migrations[n-1]); err != nil {
+		return errors.Join(err, rollback(tx))
+	}
+	// A PRAGMA takes no parameters; n is ours.
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, n)); err != nil {
+		return errors.Join(err, rollback(tx))
+	}
+	return tx.Commit()
+}
