@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package cloudflare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/cloudflare/cloudflare-go/v7/option"
+	"github.com/cloudflare/cloudflare-go/v7/workers"
+)
+
+// Deployments lists the deployments of a Worker, by id or name, newest first:
+// the first one is live. The answer is shared until this process deploys.
+func (c *Client) Deployments(ctx context.Context, worker string) ([]Deployment, error) {
+	name, err := c.WorkerName(ctx, worker)
+	if err != nil {
+		return nil, err
+	}
+	return shared(ctx, &c.cache.mu, c.cache.deployments, name, func() ([]Deployment, error) {
+		return c.listDeployments(ctx, name)
+	})
+}
+
+// LiveDeployment returns the deployment that serves now; nil if there is none.
+func (c *Client) LiveDeployment(ctx context.Context, worker string) (*Deployment, error) {
+	all, err := c.Deployments(ctx, worker)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return &all[0], nil
+}
+
+func (c *Client) listDeployments(ctx context.Context, name string) ([]Deployment, error) {
+	script, err := segment(name)
+	if err != nil {
+		return nil, err
+	}
+	params := workers.ScriptDeploymentListParams{}
+	params.AccountID.Value = c.accountID
+	var a answer
+	var result struct {
+		Deployments []Deployment `json:"deployments"`
+	}
+	if _, err = c.deployments.List(ctx, script, params, a.into()...); err == nil {
+		_, err = c.decode(&a, &result)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the deployments of Worker %q: %w", name, err)
+	}
+	return result.Deployments, nil
+}
+
+// CreateDeployment makes in.Versions what is live, provided in.Check accepts
+// what is live now. If exactly that is live already, it returns the live
+// deployment and deploys nothing.
+//
+// A self-hosted plane compares and deploys in one step; Cloudflare cannot, so
+// there somebody may deploy between the look and the call. If the answer gets
+// lost, the history is looked at before anything is repeated.
+func (c *Client) CreateDeployment(ctx context.Context, worker string, in DeploymentInput) (Deployment, error) {
+	name, err := c.WorkerName(ctx, worker)
+	if err != nil {
+		return Deployment{}, err
+	}
+	d, err := c.deploy(ctx, name, in)
+	c.cache.deployedTo(name)
+	if err != nil {
+		return Deployment{}, fmt.Errorf("deploying Worker %q: %w", name, err)
+	}
+	return d, nil
+}
+
+func (c *Client) deploy(ctx context.Context, name string, in DeploymentInput) (Deployment, error) {
+	marking := Marking{Marker: DeploymentMarker(in.Versions), Run: in.Run, Message: in.Message}
+	base, err := c.deployBase(ctx, name, in)
+	if err != nil {
+		return Deployment{}, err
+	}
+	for {
+		if base.done != nil {
+			return *base.done, nil
+		}
+		var d Deployment
+		changed := false
+		err = c.lookThenRepeat(ctx, func() error {
+			d, err = c.postDeployment(ctx, name, in.Versions, marking, base.id)
+			return err
+		}, func() (bool, error) {
+			live, err := c.freshLive(ctx, name)
+			switch {
+			case err != nil:
+				return false, err
+			case live == nil && base.id == "", live != nil && live.ID == base.id:
+				return false, nil
+			case live != nil && live.Marking().Marker == marking.Marker && live.Marking().Run == in.Run:
+				d = *live
+				return true, nil
+			}
+			changed = true
+			return true, nil
+		})
+		if err == nil && !changed {
+			return d, nil
+		}
+		if !changed && !isPrecondition(err) {
+			return Deployment{}, err
+		}
+		// Somebody else deployed after we looked: what is live now decides.
+		expected := base.id
+		base, err = c.look(ctx, name, in)
+		if err != nil {
+			return Deployment{}, err
+		}
+		if base.done == nil && base.id == expected {
+			return Deployment{}, fmt.Errorf("the plane refuses to deploy over %q, although that is live: apply again", expected)
+		}
+	}
+}
+
+// footing is what a deployment builds on.
+type footing struct {
+	id   string      // of the live deployment; empty if nothing is live
+	done *Deployment // set if what is wanted is live already
+}
+
+// deployBase looks at what is live, unless that can be known without.
+func (c *Client) deployBase(ctx context.Context, name string, in DeploymentInput) (footing, error) {
+	c.cache.mu.Lock()
+	undeployed := c.cache.undeployed[name]
+	c.cache.mu.Unlock()
+	if undeployed {
+		if err := in.Check(nil); err != nil {
+			return footing{}, err
+		}
+		return footing{}, nil
+	}
+	if in.Expect != "" && !c.edge {
+		if plane, err := c.Plane(ctx); err == nil && plane.Kind == SelfHostedPlane {
+			return footing{id: in.Expect}, nil
+		}
+	}
+	return c.look(ctx, name, in)
+}
+
+func (c *Client) look(ctx context.Context, name string, in DeploymentInput) (footing, error) {
+	live, err := c.freshLive(ctx, name)
+	if err != nil {
+		return footing{}, err
+	}
+	if live != nil && SameShares(live.Versions, in.Versions) {
+		return footing{done: live}, nil
+	}
+	if err := in.Check(live); err != nil {
+		return footing{}, err
+	}
+	if live == nil {
+		return footing{}, nil
+	}
+	return footing{id: live.ID}, nil
+}
+
+func (c *Client) freshLive(ctx context.Context, name string) (*Deployment, error) {
+	all, err := c.listDeployments(ctx, name)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return &all[0], nil
+}
+
+func (c *Client) postDeployment(ctx context.Context, name string, shares []Share, marking Marking, over string) (Deployment, error) {
+	script, err := segment(name)
+	if err != nil {
+		return Deployment{}, err
+	}
+	body, err := jsonBody(map[string]any{
+		"strategy":    "percentage",
+		"versions":    shares,
+		"annotations": map[string]string{AnnotationMessage: marking.String()},
+	})
+	if err != nil {
+		return Deployment{}, err
+	}
+	params := workers.ScriptDeploymentNewParams{}
+	params.AccountID.Value = c.accountID
+	var a answer
+	opts := a.into(body)
+	if !c.edge {
+		// Cloudflare documents neither header here, so it is not sent any.
+		if over == "" {
+			opts = append(opts, option.WithHeader("If-None-Match", "*"))
+		} else {
+			opts = append(opts, option.WithHeader("If-Match", `"`+over+`"`))
+		}
+	}
+	var d Deployment
+	if _, err = c.deployments.New(ctx, script, params, opts...); err == nil {
+		_, err = c.decode(&a, &d)
+	}
+	if err != nil {
+		return Deployment{}, err
+	}
+	if len(d.Versions) > 0 && !d.CreatedOn.IsZero() {
+		return d, nil
+	}
+	// Cloudflare has been seen to answer with the id alone.
+	all, err := c.listDeployments(ctx, name)
+	if err != nil {
+		return Deployment{}, err
+	}
+	for _, found := range all {
+		if found.ID == d.ID {
+			return found, nil
+		}
+	}
+	return Deployment{}, fmt.Errorf("deployment %s was created but is not in the history: refresh and plan again", d.ID)
+}
+
+func isPrecondition(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusPreconditionFailed
+}
+
+// SameShares reports whether two deployments send the same traffic to the same
+// versions.
+func SameShares(a, b []Share) bool {
+	byID := func(x, y Share) int {
+		if x.VersionID < y.VersionID {
+			return -1
+		}
+		if x.VersionID > y.VersionID {
+			return 1
+		}
+		return 0
+	}
+	a, b = slices.SortedFunc(slices.Values(a), byID), slices.SortedFunc(slices.Values(b), byID)
+	return slices.Equal(a, b)
+}

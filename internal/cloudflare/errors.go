@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package cloudflare
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Codes of the Cloudflare API that somebody branches on.
+const (
+	codeAuthentication   = 10000 // token unknown or without the permission
+	codeInternal         = 10013 // "unknown error"; beta endpoints send it for ids they do not know
+	codePreconditionFail = 10018
+	codeNoRoute          = 7003 // no such endpoint, account or zone; never "the object is gone"
+)
+
+// Error is an answer of the plane that is an error, in the API's own terms.
+type Error struct {
+	Status     int
+	Code       int   // of the first error; 0 if the answer had none
+	Codes      []int // of all errors
+	Message    string
+	Method     string
+	Path       string // below the base URL, without query
+	RequestID  string // cf-ray
+	Plane      string
+	Permission string // what a 403 probably lacks, in Cloudflare's words
+	permanent  bool   // x-should-retry: false
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s on %s: %d", e.Method, e.Path, planeLabel(e.Plane), e.Status)
+	if text := http.StatusText(e.Status); text != "" {
+		b.WriteString(" " + text)
+	}
+	if e.Message != "" {
+		b.WriteString(": " + e.Message)
+	}
+	if e.Code != 0 {
+		fmt.Fprintf(&b, " (code %d)", e.Code)
+	}
+	if e.RequestID != "" {
+		b.WriteString(" [ray " + e.RequestID + "]")
+	}
+	switch {
+	case e.Status == http.StatusUnauthorized || (e.Status == http.StatusBadRequest && e.isAuth()):
+		b.WriteString("; the API token is not valid on this plane: check api_token or CLOUDFLARE_API_TOKEN")
+	case e.Status == http.StatusForbidden && e.Permission != "":
+		b.WriteString("; the API token needs the permission " + e.Permission + " on this account")
+	case e.Status == http.StatusTooManyRequests:
+		b.WriteString("; lower requests_per_second, or raise max_retries")
+	case e.Status == http.StatusNotFound && e.hasCode(codeNoRoute):
+		b.WriteString("; check account_id and base_url")
+	}
+	return b.String()
+}
+
+func (e *Error) isAuth() bool {
+	return e.hasCode(codeAuthentication) || e.hasCode(6003) || e.hasCode(6111) || e.hasCode(9106)
+}
+
+func (e *Error) hasCode(code int) bool {
+	for _, c := range e.Codes {
+		if c == code {
+			return true
+		}
+	}
+	return false
+}
+
+// TransportError says that no complete answer arrived.
+type TransportError struct {
+	Plane   string
+	BaseURL string
+	Method  string
+	Path    string
+	// Sent is whether the request may have reached the plane. If not, nothing
+	// happened there.
+	Sent bool
+	Err  error
+}
+
+func (e *TransportError) Error() string {
+	if !e.Sent {
+		return fmt.Sprintf("%s at %s cannot be reached: %v; check base_url, and that the plane runs", planeLabel(e.Plane), e.BaseURL, e.Err)
+	}
+	return fmt.Sprintf("%s %s on %s at %s: no complete answer: %v", e.Method, e.Path, planeLabel(e.Plane), e.BaseURL, e.Err)
+}
+
+func (e *TransportError) Unwrap() error { return e.Err }
+
+// AnswerError says that something answered that is not the Cloudflare API.
+type AnswerError struct {
+	Plane       string
+	BaseURL     string
+	Method      string
+	Path        string
+	Status      int
+	ContentType string
+	Detail      string // instead of the content type, e.g. for a redirect
+}
+
+func (e *AnswerError) Error() string {
+	what := e.Detail
+	if what == "" {
+		what = e.ContentType
+		if what == "" {
+			what = "something without a content type"
+		}
+		what = "answered " + what + ", not the Cloudflare API"
+	}
+	return fmt.Sprintf("%s %s: %s at %s %s (status %d): check base_url", e.Method, e.Path, planeLabel(e.Plane), e.BaseURL, what, e.Status)
+}
+
+// ConflictError says that the live deployment is not the one that the caller
+// has seen. Nothing was deployed.
+type ConflictError struct {
+	Worker string
+	Live   *Deployment // nil if nothing is live any more
+}
+
+func (e *ConflictError) Error() string {
+	if e.Live == nil {
+		return fmt.Sprintf("nothing is deployed any more for Worker %q, although something was when the plan was made; plan again", e.Worker)
+	}
+	return fmt.Sprintf("Worker %q: deployment %s is live, which the plan has not seen; plan again", e.Worker, e.Live.ID)
+}
+
+// IsNotFound reports whether the plane says that the object does not exist.
+// It is false if the endpoint, the account or the API itself was not found:
+// then nothing is known about the object.
+func IsNotFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusNotFound && !e.hasCode(codeNoRoute)
+}
+
+// IsConflict reports whether the object exists already, or changed under the call.
+func IsConflict(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusConflict
+}
+
+// IsForbidden reports whether the token lacks a permission.
+func IsForbidden(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusForbidden
+}
+
+// IsUnreachable reports whether the plane could not be reached at all.
+func IsUnreachable(err error) bool {
+	var e *TransportError
+	return errors.As(err, &e) && !e.Sent
+}
+
+// outcomeUnknown reports whether a call that failed with err may have taken
+// effect on the plane nevertheless.
+func outcomeUnknown(err error) bool {
+	var te *TransportError
+	if errors.As(err, &te) {
+		return te.Sent
+	}
+	var ae *AnswerError
+	if errors.As(err, &ae) {
+		// A page of a proxy: before the plane (nothing happened) or instead of
+		// the plane's answer. A redirect is never the plane's.
+		return ae.Detail == ""
+	}
+	var e *Error
+	return errors.As(err, &e) && e.Status >= 500 && !e.permanent
+}
+
+func planeLabel(name string) string {
+	if name == "" {
+		return "the default plane"
+	}
+	return fmt.Sprintf("plane %q", name)
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package cloudflare
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// markerPrefix names the format. A new format takes a new number.
+	markerPrefix = "hb1:"
+	// markerLen is the prefix and 128 bits in base64url without padding.
+	markerLen = len(markerPrefix) + 22
+
+	// MaxMessageBytes is where Cloudflare truncates workers/message (documented
+	// with the field; it was 100 before 2026). The marker stands first, so that
+	// it survives truncation by an older plane.
+	MaxMessageBytes = 1000
+
+	// maxRunValue keeps one strange environment from eating the user's message.
+	maxRunValue = 128
+)
+
+// Run says where an apply runs.
+type Run struct {
+	ID        string
+	Workspace string
+	Commit    string
+}
+
+// Marking is a message as Hybridge writes it.
+type Marking struct {
+	Marker  string // "hb1:" and 22 characters; empty if the message is not ours
+	Run     Run
+	Message string // the user's part; the whole if the message is not ours
+}
+
+// DigestMarker is the marker of a version with this digest: the first 128 bits
+// of a SHA-256, given as bytes.
+func DigestMarker(sum [sha256.Size]byte) string {
+	return markerPrefix + base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// DeploymentMarker is the marker of a deployment of these shares. Their order
+// does not matter.
+func DeploymentMarker(shares []Share) string {
+	parts := make([]string, len(shares))
+	for i, s := range shares {
+		parts[i] = s.VersionID + "=" + strconv.FormatFloat(s.Percentage, 'f', -1, 64)
+	}
+	slices.Sort(parts)
+	return DigestMarker(sha256.Sum256([]byte(strings.Join(parts, ","))))
+}
+
+// runKeys is the order in which a message tells about its run.
+var runKeys = [...]string{"run", "ws", "sha"}
+
+// String writes the marking, cut to MaxMessageBytes at the end of the user's
+// message.
+func (m Marking) String() string {
+	var b strings.Builder
+	b.WriteString(m.Marker)
+	for i, v := range [...]string{m.Run.ID, m.Run.Workspace, m.Run.Commit} {
+		if v == "" {
+			continue
+		}
+		b.WriteString(" " + runKeys[i] + "=" + url.PathEscape(cut(v, maxRunValue)))
+	}
+	if m.Message != "" {
+		b.WriteString(" ")
+		if looksLikeRun(m.Message) {
+			b.WriteString("| ") // else reading it back would take it for ours
+		}
+		b.WriteString(m.Message)
+	}
+	return cut(b.String(), MaxMessageBytes)
+}
+
+func looksLikeRun(message string) bool {
+	if strings.HasPrefix(message, "| ") {
+		return true
+	}
+	for _, k := range runKeys {
+		if strings.HasPrefix(message, k+"=") {
+			return true
+		}
+	}
+	return false
+}
+
+// ParseMarker takes a message apart. A message without a marker of ours is all
+// the user's.
+func ParseMarker(message string) Marking {
+	if len(message) < markerLen || !strings.HasPrefix(message, markerPrefix) ||
+		(len(message) > markerLen && message[markerLen] != ' ') {
+		return Marking{Message: message}
+	}
+	if _, err := base64.RawURLEncoding.DecodeString(message[len(markerPrefix):markerLen]); err != nil {
+		return Marking{Message: message}
+	}
+	m := Marking{Marker: message[:markerLen]}
+	rest := strings.TrimPrefix(message[markerLen:], " ")
+	for i, into := range [...]*string{&m.Run.ID, &m.Run.Workspace, &m.Run.Commit} {
+		value, ok := strings.CutPrefix(rest, runKeys[i]+"=")
+		if !ok {
+			continue
+		}
+		value, rest, _ = strings.Cut(value, " ")
+		if plain, err := url.PathUnescape(value); err == nil {
+			value = plain
+		}
+		*into = value
+	}
+	m.Message = strings.TrimPrefix(rest, "| ")
+	return m
+}
+
+// cut shortens s to at most n bytes, never inside a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// RunFromEnvironment finds out where this apply runs, from the variables of HCP
+// Terraform, GitHub Actions or GitLab CI; empty elsewhere.
+func RunFromEnvironment(getenv func(string) string) Run {
+	switch {
+	case getenv("TFC_RUN_ID") != "":
+		return Run{
+			ID:        getenv("TFC_RUN_ID"),
+			Workspace: getenv("TFC_WORKSPACE_NAME"),
+			Commit:    getenv("TFC_CONFIGURATION_VERSION_GIT_COMMIT_SHA"),
+		}
+	case getenv("GITHUB_ACTIONS") == "true":
+		return Run{
+			ID:        getenv("GITHUB_RUN_ID"),
+			Workspace: firstSet(getenv("TF_WORKSPACE"), getenv("GITHUB_REPOSITORY")),
+			Commit:    getenv("GITHUB_SHA"),
+		}
+	case getenv("GITLAB_CI") != "":
+		return Run{
+			ID:        getenv("CI_PIPELINE_ID"),
+			Workspace: firstSet(getenv("TF_WORKSPACE"), getenv("CI_PROJECT_PATH")),
+			Commit:    getenv("CI_COMMIT_SHA"),
+		}
+	}
+	return Run{}
+}
+
+func firstSet(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

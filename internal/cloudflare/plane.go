@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package cloudflare
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// Kinds of planes.
+const (
+	EdgePlane       = "edge"
+	SelfHostedPlane = "self-hosted"
+)
+
+// Plane is what a plane says about itself.
+type Plane struct {
+	Kind    string // EdgePlane or SelfHostedPlane
+	Version string // of the agent; empty for an edge plane
+	Status  string // "ok" or what is wrong; empty for an edge plane
+	Region  string
+}
+
+// Token is what a plane says about the API token.
+type Token struct {
+	ID     string `json:"id"`
+	Status string `json:"status"` // "active"
+}
+
+// Plane asks the plane what it is, once. A server without /hybridge/v1 is an
+// edge plane; Cloudflare itself is not asked.
+func (c *Client) Plane(ctx context.Context) (Plane, error) {
+	if c.edge {
+		return Plane{Kind: EdgePlane}, nil
+	}
+	c.found.mu.Lock()
+	defer c.found.mu.Unlock()
+	if c.found.info != nil {
+		return *c.found.info, nil
+	}
+	info, err := c.askPlane(ctx)
+	if err != nil {
+		return Plane{}, err
+	}
+	c.found.info = &info
+	return info, nil
+}
+
+func (c *Client) askPlane(ctx context.Context) (Plane, error) {
+	root := *c.base
+	root.Path = strings.TrimSuffix(strings.TrimRight(root.Path, "/"), "/client/v4") + "/hybridge/v1/plane"
+	root.RawPath = ""
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, root.String(), nil)
+	if err != nil {
+		return Plane{}, fmt.Errorf("asking %s what it is: %w", planeLabel(c.plane), err)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Authorization", "Bearer "+c.wire.token)
+	res, err := c.wire.Do(req)
+	if err != nil {
+		if s := status(err); s >= 400 && s < 500 && s != http.StatusUnauthorized && s != http.StatusForbidden && s != http.StatusTooManyRequests {
+			return Plane{Kind: EdgePlane}, nil
+		}
+		return Plane{}, fmt.Errorf("asking %s what it is: %w", planeLabel(c.plane), err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var env struct {
+		Result struct {
+			Kind    string `json:"kind"`
+			Version string `json:"version"`
+			Status  string `json:"status"`
+			Region  string `json:"region"`
+		} `json:"result"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&env); err != nil || env.Result.Kind == "" {
+		return Plane{}, c.wire.answerError(req, res, "answered /hybridge/v1/plane with something else than a plane's description")
+	}
+	return Plane{Kind: env.Result.Kind, Version: env.Result.Version, Status: env.Result.Status, Region: env.Result.Region}, nil
+}
+
+// VerifyToken asks whether the plane knows the token.
+func (c *Client) VerifyToken(ctx context.Context) (Token, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath("user/tokens/verify").String(), nil)
+	if err != nil {
+		return Token{}, fmt.Errorf("verifying the API token: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.wire.token)
+	res, err := c.wire.Do(req)
+	if err != nil {
+		return Token{}, fmt.Errorf("verifying the API token: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return Token{}, fmt.Errorf("verifying the API token: %w", err)
+	}
+	res.Request = req
+	var t Token
+	if _, err := c.decode(&answer{body: body, http: res}, &t); err != nil {
+		return Token{}, fmt.Errorf("verifying the API token: %w", err)
+	}
+	return t, nil
+}

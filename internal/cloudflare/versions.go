@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package cloudflare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/cloudflare/cloudflare-go/v7/option"
+	"github.com/cloudflare/cloudflare-go/v7/workers"
+)
+
+// CreateVersion uploads a version of a Worker, by id or name, and deploys
+// nothing. If the answer gets lost it looks for the marker among the versions
+// that were not there before, and uploads again only if it finds none.
+func (c *Client) CreateVersion(ctx context.Context, worker string, up VersionUpload) (Version, error) {
+	id, err := segment(worker)
+	if err != nil {
+		return Version{}, err
+	}
+	name, err := c.WorkerName(ctx, worker)
+	if err != nil {
+		return Version{}, err
+	}
+	before, err := c.DeployableVersions(ctx, worker)
+	if err != nil {
+		return Version{}, err
+	}
+	known := make(map[string]bool, len(before))
+	for _, v := range before {
+		known[v.ID] = true
+	}
+	var v Version
+	err = c.lookThenRepeat(ctx, func() error {
+		params := workers.BetaWorkerVersionNewParams{}
+		params.AccountID.Value = c.accountID
+		var a answer
+		body := option.WithRequestBody("application/json", streamed{open: up.Body})
+		if _, err := c.versions.New(ctx, id, params, a.into(body)...); err != nil {
+			return err
+		}
+		_, err := c.decode(&a, &v)
+		return err
+	}, func() (bool, error) {
+		c.cache.uploadedTo(name, "")
+		after, err := c.DeployableVersions(ctx, worker)
+		if err != nil {
+			return false, err
+		}
+		for _, found := range after {
+			if !known[found.ID] && up.Marker != "" && found.Marker() == up.Marker {
+				v, err = c.GetVersion(ctx, worker, found.ID)
+				return err == nil, err
+			}
+		}
+		return false, nil
+	})
+	if err != nil {
+		return Version{}, fmt.Errorf("uploading a version of Worker %q: %w", worker, err)
+	}
+	c.cache.uploadedTo(name, v.ID)
+	return v, nil
+}
+
+// GetVersion asks for a version's metadata, always.
+func (c *Client) GetVersion(ctx context.Context, worker, versionID string) (Version, error) {
+	return c.getVersion(ctx, worker, versionID, false)
+}
+
+// GetVersionWithModules asks for a version with the bytes of its modules.
+func (c *Client) GetVersionWithModules(ctx context.Context, worker, versionID string) (Version, error) {
+	return c.getVersion(ctx, worker, versionID, true)
+}
+
+func (c *Client) getVersion(ctx context.Context, worker, versionID string, modules bool) (Version, error) {
+	id, err := segment(worker)
+	if err != nil {
+		return Version{}, err
+	}
+	vid, err := segment(versionID)
+	if err != nil {
+		return Version{}, err
+	}
+	params := workers.BetaWorkerVersionGetParams{}
+	params.AccountID.Value = c.accountID
+	var a answer
+	opts := a.into()
+	if modules {
+		opts = append(opts, option.WithQuery("include", "modules"))
+	}
+	var v Version
+	if _, err = c.versions.Get(ctx, id, vid, params, opts...); err == nil {
+		_, err = c.decode(&a, &v)
+	}
+	if err != nil {
+		return Version{}, fmt.Errorf("reading version %s of Worker %q: %w", versionID, worker, err)
+	}
+	return v, nil
+}
+
+// DeployableVersions lists the versions that can be deployed, newest first, with
+// id, number, created_on, source and annotations. The answer is shared until
+// this process uploads a version.
+func (c *Client) DeployableVersions(ctx context.Context, worker string) ([]Version, error) {
+	name, err := c.WorkerName(ctx, worker)
+	if err != nil {
+		return nil, err
+	}
+	c.cache.mu.Lock()
+	none := c.cache.versionless[name]
+	c.cache.mu.Unlock()
+	if none {
+		return nil, nil
+	}
+	return shared(ctx, &c.cache.mu, c.cache.versions, name, func() ([]Version, error) {
+		return c.deployableVersions(ctx, name)
+	})
+}
+
+func (c *Client) deployableVersions(ctx context.Context, name string) ([]Version, error) {
+	script, err := segment(name)
+	if err != nil {
+		return nil, err
+	}
+	params := workers.ScriptVersionListParams{}
+	params.AccountID.Value = c.accountID
+	var a answer
+	var result struct {
+		Items []scriptVersion `json:"items"`
+	}
+	// deployable=true ignores pagination: one answer has them all.
+	if _, err = c.scripts.Versions.List(ctx, script, params, a.into(option.WithQuery("deployable", "true"))...); err == nil {
+		_, err = c.decode(&a, &result)
+	}
+	if IsNotFound(err) {
+		// A Worker without any version is no script yet.
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the versions of Worker %q: %w", name, err)
+	}
+	versions := make([]Version, len(result.Items))
+	for i, item := range result.Items {
+		versions[i] = item.version()
+	}
+	slices.SortStableFunc(versions, func(a, b Version) int { return int(b.Number - a.Number) })
+	return versions, nil
+}
+
+// scriptVersion is how the scripts endpoints write a version in a list.
+type scriptVersion struct {
+	ID       string `json:"id"`
+	Number   int64  `json:"number"`
+	Metadata struct {
+		CreatedOn   time.Time `json:"created_on"`
+		Source      string    `json:"source"`
+		AuthorEmail string    `json:"author_email"`
+	} `json:"metadata"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+func (s scriptVersion) version() Version {
+	return Version{
+		ID: s.ID, Number: s.Number, CreatedOn: s.Metadata.CreatedOn, Source: s.Metadata.Source,
+		AuthorEmail: s.Metadata.AuthorEmail, Annotations: s.Annotations,
+	}
+}
+
+// FindVersion looks for the newest deployable version that carries the marker
+// and returns it in full.
+func (c *Client) FindVersion(ctx context.Context, worker, marker string) (Version, bool, error) {
+	all, err := c.DeployableVersions(ctx, worker)
+	if err != nil {
+		return Version{}, false, err
+	}
+	for _, v := range all {
+		if v.Marker() == marker {
+			full, err := c.GetVersion(ctx, worker, v.ID)
+			return full, err == nil, err
+		}
+	}
+	return Version{}, false, nil
+}
+
+// VersionExists reports whether the Worker has this version. One that the
+// Worker's deployments or an earlier list show needs no request of its own.
+func (c *Client) VersionExists(ctx context.Context, worker, versionID string) (bool, error) {
+	name, err := c.WorkerName(ctx, worker)
+	if IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	c.cache.mu.Lock()
+	found := c.cache.uploaded[name][versionID]
+	listed := c.cache.versions[name]
+	c.cache.mu.Unlock()
+	if found {
+		return true, nil
+	}
+	if listed != nil {
+		if all, err := listed.wait(ctx); err == nil && slices.ContainsFunc(all, func(v Version) bool { return v.ID == versionID }) {
+			return true, nil
+		}
+	}
+	deployed, err := c.Deployments(ctx, worker)
+	if err != nil && !IsNotFound(err) {
+		return false, err
+	}
+	for _, d := range deployed {
+		for _, s := range d.Versions {
+			if s.VersionID == versionID {
+				return true, nil
+			}
+		}
+	}
+	_, err = c.GetVersion(ctx, worker, versionID)
+	if err == nil {
+		return true, nil
+	}
+	if IsNotFound(err) {
+		return false, nil
+	}
+	var e *Error
+	if errors.As(err, &e) && e.Status >= http.StatusInternalServerError && e.Code == codeInternal {
+		// Beta endpoints have answered so for ids they do not know.
+		if all, listErr := c.DeployableVersions(ctx, worker); listErr == nil {
+			return slices.ContainsFunc(all, func(v Version) bool { return v.ID == versionID }), nil
+		}
+	}
+	return false, err
+}
+
+// DeleteVersion deletes a version. That it is gone already is no error.
+func (c *Client) DeleteVersion(ctx context.Context, worker, versionID string) error {
+	id, err := segment(worker)
+	if err != nil {
+		return err
+	}
+	vid, err := segment(versionID)
+	if err != nil {
+		return err
+	}
+	params := workers.BetaWorkerVersionDeleteParams{}
+	params.AccountID.Value = c.accountID
+	var a answer
+	if _, err = c.versions.Delete(ctx, id, vid, params, a.into()...); err == nil {
+		_, err = c.decode(&a, nil)
+	}
+	c.cache.deletedVersion(worker, versionID)
+	if err != nil && !IsNotFound(err) {
+		return fmt.Errorf("deleting version %s of Worker %q: %w", versionID, worker, err)
+	}
+	return nil
+}
