@@ -17,7 +17,7 @@ const listAfter = 2
 type cache struct {
 	mu sync.Mutex
 
-	workers map[string]*call[Worker]            // by id and by name, as asked for
+	workers map[string]*call[*Worker]           // by id and by name, as asked for
 	asked   int                                 // Workers asked for one by one
 	lists   map[string]*call[map[string]Worker] // at most one: all Workers, by id and by name
 	written map[string]bool                     // ids and names that this process changed: always asked for
@@ -36,7 +36,7 @@ type cache struct {
 
 func newCache() *cache {
 	return &cache{
-		workers:     map[string]*call[Worker]{},
+		workers:     map[string]*call[*Worker]{},
 		lists:       map[string]*call[map[string]Worker]{},
 		written:     map[string]bool{},
 		names:       map[string]string{},
@@ -116,6 +116,19 @@ func (k *cache) learn(w Worker) {
 	defer k.mu.Unlock()
 	k.names[w.ID] = w.Name
 	k.names[w.Name] = w.Name
+}
+
+// alias lets a Worker that was asked for by one key be found by the other.
+func (k *cache) alias(w *Worker) {
+	done := newCall[*Worker]()
+	done.finish(w, nil)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, key := range [...]string{w.ID, w.Name} {
+		if k.workers[key] == nil && !k.written[key] {
+			k.workers[key] = done
+		}
+	}
 }
 
 // created notes a Worker that this process made.

@@ -61,30 +61,30 @@ func (c *Client) listDeployments(ctx context.Context, name string) ([]Deployment
 // A self-hosted plane compares and deploys in one step; Cloudflare cannot, so
 // there somebody may deploy between the look and the call. If the answer gets
 // lost, the history is looked at before anything is repeated.
-func (c *Client) CreateDeployment(ctx context.Context, worker string, in DeploymentInput) (Deployment, error) {
+func (c *Client) CreateDeployment(ctx context.Context, worker string, in DeploymentInput) (*Deployment, error) {
 	name, err := c.WorkerName(ctx, worker)
 	if err != nil {
-		return Deployment{}, err
+		return nil, err
 	}
 	d, err := c.deploy(ctx, name, in)
 	c.cache.deployedTo(name)
 	if err != nil {
-		return Deployment{}, fmt.Errorf("deploying Worker %q: %w", name, err)
+		return nil, fmt.Errorf("deploying Worker %q: %w", name, err)
 	}
 	return d, nil
 }
 
-func (c *Client) deploy(ctx context.Context, name string, in DeploymentInput) (Deployment, error) {
+func (c *Client) deploy(ctx context.Context, name string, in DeploymentInput) (*Deployment, error) {
 	marking := Marking{Marker: DeploymentMarker(in.Versions), Run: in.Run, Message: in.Message}
 	base, err := c.deployBase(ctx, name, in)
 	if err != nil {
-		return Deployment{}, err
+		return nil, err
 	}
 	for {
 		if base.done != nil {
-			return *base.done, nil
+			return base.done, nil
 		}
-		var d Deployment
+		var d *Deployment
 		changed := false
 		err = c.lookThenRepeat(ctx, func() error {
 			d, err = c.postDeployment(ctx, name, in.Versions, marking, base.id)
@@ -97,7 +97,7 @@ func (c *Client) deploy(ctx context.Context, name string, in DeploymentInput) (D
 			case live == nil && base.id == "", live != nil && live.ID == base.id:
 				return false, nil
 			case live != nil && live.Marking().Marker == marking.Marker && live.Marking().Run == in.Run:
-				d = *live
+				d = live
 				return true, nil
 			}
 			changed = true
@@ -107,16 +107,16 @@ func (c *Client) deploy(ctx context.Context, name string, in DeploymentInput) (D
 			return d, nil
 		}
 		if !changed && !isPrecondition(err) {
-			return Deployment{}, err
+			return nil, err
 		}
 		// Somebody else deployed after we looked: what is live now decides.
 		expected := base.id
 		base, err = c.look(ctx, name, in)
 		if err != nil {
-			return Deployment{}, err
+			return nil, err
 		}
 		if base.done == nil && base.id == expected {
-			return Deployment{}, fmt.Errorf("the plane refuses to deploy over %q, although that is live: apply again", expected)
+			return nil, fmt.Errorf("the plane refuses to deploy over %q, although that is live: apply again", expected)
 		}
 	}
 }
@@ -171,10 +171,10 @@ func (c *Client) freshLive(ctx context.Context, name string) (*Deployment, error
 	return &all[0], nil
 }
 
-func (c *Client) postDeployment(ctx context.Context, name string, shares []Share, marking Marking, over string) (Deployment, error) {
+func (c *Client) postDeployment(ctx context.Context, name string, shares []Share, marking Marking, over string) (*Deployment, error) {
 	script, err := segment(name)
 	if err != nil {
-		return Deployment{}, err
+		return nil, err
 	}
 	body, err := jsonBody(map[string]any{
 		"strategy":    "percentage",
@@ -182,7 +182,7 @@ func (c *Client) postDeployment(ctx context.Context, name string, shares []Share
 		"annotations": map[string]string{AnnotationMessage: marking.String()},
 	})
 	if err != nil {
-		return Deployment{}, err
+		return nil, err
 	}
 	params := workers.ScriptDeploymentNewParams{}
 	params.AccountID.Value = c.accountID
@@ -201,22 +201,22 @@ func (c *Client) postDeployment(ctx context.Context, name string, shares []Share
 		_, err = c.decode(&a, &d)
 	}
 	if err != nil {
-		return Deployment{}, err
+		return nil, err
 	}
 	if len(d.Versions) > 0 && !d.CreatedOn.IsZero() {
-		return d, nil
+		return &d, nil
 	}
 	// Cloudflare has been seen to answer with the id alone.
 	all, err := c.listDeployments(ctx, name)
 	if err != nil {
-		return Deployment{}, err
+		return nil, err
 	}
 	for _, found := range all {
 		if found.ID == d.ID {
-			return found, nil
+			return &found, nil
 		}
 	}
-	return Deployment{}, fmt.Errorf("deployment %s was created but is not in the history: refresh and plan again", d.ID)
+	return nil, fmt.Errorf("deployment %s was created but is not in the history: refresh and plan again", d.ID)
 }
 
 func isPrecondition(err error) bool {

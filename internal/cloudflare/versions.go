@@ -17,18 +17,18 @@ import (
 // CreateVersion uploads a version of a Worker, by id or name, and deploys
 // nothing. If the answer gets lost it looks for the marker among the versions
 // that were not there before, and uploads again only if it finds none.
-func (c *Client) CreateVersion(ctx context.Context, worker string, up VersionUpload) (Version, error) {
+func (c *Client) CreateVersion(ctx context.Context, worker string, up VersionUpload) (*Version, error) {
 	id, err := segment(worker)
 	if err != nil {
-		return Version{}, err
+		return nil, err
 	}
 	name, err := c.WorkerName(ctx, worker)
 	if err != nil {
-		return Version{}, err
+		return nil, err
 	}
 	before, err := c.DeployableVersions(ctx, worker)
 	if err != nil {
-		return Version{}, err
+		return nil, err
 	}
 	known := make(map[string]bool, len(before))
 	for _, v := range before {
@@ -53,37 +53,41 @@ func (c *Client) CreateVersion(ctx context.Context, worker string, up VersionUpl
 		}
 		for _, found := range after {
 			if !known[found.ID] && up.Marker != "" && found.Marker() == up.Marker {
-				v, err = c.GetVersion(ctx, worker, found.ID)
-				return err == nil, err
+				full, err := c.Version(ctx, worker, found.ID)
+				if err != nil {
+					return false, err
+				}
+				v = *full
+				return true, nil
 			}
 		}
 		return false, nil
 	})
 	if err != nil {
-		return Version{}, fmt.Errorf("uploading a version of Worker %q: %w", worker, err)
+		return nil, fmt.Errorf("uploading a version of Worker %q: %w", worker, err)
 	}
 	c.cache.uploadedTo(name, v.ID)
-	return v, nil
+	return &v, nil
 }
 
-// GetVersion asks for a version's metadata, always.
-func (c *Client) GetVersion(ctx context.Context, worker, versionID string) (Version, error) {
+// Version asks for a version's metadata.
+func (c *Client) Version(ctx context.Context, worker, versionID string) (*Version, error) {
 	return c.getVersion(ctx, worker, versionID, false)
 }
 
-// GetVersionWithModules asks for a version with the bytes of its modules.
-func (c *Client) GetVersionWithModules(ctx context.Context, worker, versionID string) (Version, error) {
+// VersionWithModules asks for a version with the bytes of its modules.
+func (c *Client) VersionWithModules(ctx context.Context, worker, versionID string) (*Version, error) {
 	return c.getVersion(ctx, worker, versionID, true)
 }
 
-func (c *Client) getVersion(ctx context.Context, worker, versionID string, modules bool) (Version, error) {
+func (c *Client) getVersion(ctx context.Context, worker, versionID string, modules bool) (*Version, error) {
 	id, err := segment(worker)
 	if err != nil {
-		return Version{}, err
+		return nil, err
 	}
 	vid, err := segment(versionID)
 	if err != nil {
-		return Version{}, err
+		return nil, err
 	}
 	params := workers.BetaWorkerVersionGetParams{}
 	params.AccountID.Value = c.accountID
@@ -97,9 +101,9 @@ func (c *Client) getVersion(ctx context.Context, worker, versionID string, modul
 		_, err = c.decode(&a, &v)
 	}
 	if err != nil {
-		return Version{}, fmt.Errorf("reading version %s of Worker %q: %w", versionID, worker, err)
+		return nil, fmt.Errorf("reading version %s of Worker %q: %w", versionID, worker, err)
 	}
-	return v, nil
+	return &v, nil
 }
 
 // DeployableVersions lists the versions that can be deployed, newest first, with
@@ -171,19 +175,18 @@ func (s scriptVersion) version() Version {
 }
 
 // FindVersion looks for the newest deployable version that carries the marker
-// and returns it in full.
-func (c *Client) FindVersion(ctx context.Context, worker, marker string) (Version, bool, error) {
+// and returns it in full; nil if there is none.
+func (c *Client) FindVersion(ctx context.Context, worker, marker string) (*Version, error) {
 	all, err := c.DeployableVersions(ctx, worker)
 	if err != nil {
-		return Version{}, false, err
+		return nil, err
 	}
 	for _, v := range all {
 		if v.Marker() == marker {
-			full, err := c.GetVersion(ctx, worker, v.ID)
-			return full, err == nil, err
+			return c.Version(ctx, worker, v.ID)
 		}
 	}
-	return Version{}, false, nil
+	return nil, nil
 }
 
 // VersionExists reports whether the Worker has this version. One that the
@@ -219,7 +222,7 @@ func (c *Client) VersionExists(ctx context.Context, worker, versionID string) (b
 			}
 		}
 	}
-	_, err = c.GetVersion(ctx, worker, versionID)
+	_, err = c.Version(ctx, worker, versionID)
 	if err == nil {
 		return true, nil
 	}

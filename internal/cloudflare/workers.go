@@ -18,10 +18,10 @@ const listPageSize = 100
 
 // CreateWorker creates a Worker. If the answer gets lost it looks whether the
 // Worker is there as wanted before it tries again.
-func (c *Client) CreateWorker(ctx context.Context, in WorkerInput) (Worker, error) {
+func (c *Client) CreateWorker(ctx context.Context, in WorkerInput) (*Worker, error) {
 	body, err := jsonBody(in)
 	if err != nil {
-		return Worker{}, err
+		return nil, err
 	}
 	var w Worker
 	err = c.lookThenRepeat(ctx, func() error {
@@ -48,19 +48,20 @@ func (c *Client) CreateWorker(ctx context.Context, in WorkerInput) (Worker, erro
 		return true, nil
 	})
 	if err != nil {
-		return Worker{}, fmt.Errorf("creating Worker %q: %w", in.Name, err)
+		return nil, fmt.Errorf("creating Worker %q: %w", in.Name, err)
 	}
 	c.cache.created(w)
-	return w, nil
+	return &w, nil
 }
 
-// GetWorker asks for a Worker by id or name, always.
-func (c *Client) GetWorker(ctx context.Context, idOrName string) (Worker, error) {
+// FreshWorker asks the plane for a Worker by id or name, past everything that is
+// remembered.
+func (c *Client) FreshWorker(ctx context.Context, idOrName string) (*Worker, error) {
 	w, err := c.getWorker(ctx, idOrName)
 	if err != nil {
-		return Worker{}, fmt.Errorf("reading Worker %q: %w", idOrName, err)
+		return nil, fmt.Errorf("reading Worker %q: %w", idOrName, err)
 	}
-	return w, nil
+	return &w, nil
 }
 
 func (c *Client) getWorker(ctx context.Context, idOrName string) (Worker, error) {
@@ -84,13 +85,14 @@ func (c *Client) getWorker(ctx context.Context, idOrName string) (Worker, error)
 
 // Worker finds a Worker by id or name, for reading. The first ones are asked
 // for one by one; from then on one list of the account answers everybody. That
-// a Worker does not exist is never concluded from a list.
-func (c *Client) Worker(ctx context.Context, idOrName string) (Worker, error) {
+// a Worker does not exist is never concluded from a list. The answer is shared:
+// callers MUST NOT change it.
+func (c *Client) Worker(ctx context.Context, idOrName string) (*Worker, error) {
 	k := c.cache
 	k.mu.Lock()
 	if k.written[idOrName] {
 		k.mu.Unlock()
-		return c.GetWorker(ctx, idOrName)
+		return c.FreshWorker(ctx, idOrName)
 	}
 	_, known := k.workers[idOrName]
 	single := known || (len(k.lists) == 0 && k.asked < listAfter)
@@ -102,17 +104,23 @@ func (c *Client) Worker(ctx context.Context, idOrName string) (Worker, error) {
 	if !single {
 		all, err := c.workerList(ctx)
 		if ctx.Err() != nil {
-			return Worker{}, ctx.Err()
+			return nil, ctx.Err()
 		}
 		k.mu.Lock()
 		w, ok := all[idOrName]
 		ok = ok && err == nil && !k.written[w.ID] && !k.written[w.Name]
 		k.mu.Unlock()
 		if ok {
-			return w, nil
+			return &w, nil
 		}
 	}
-	return shared(ctx, &k.mu, k.workers, idOrName, func() (Worker, error) { return c.GetWorker(ctx, idOrName) })
+	return shared(ctx, &k.mu, k.workers, idOrName, func() (*Worker, error) {
+		w, err := c.FreshWorker(ctx, idOrName)
+		if err == nil {
+			k.alias(w)
+		}
+		return w, err
+	})
 }
 
 // workerList lists the account once, by id and by name.
@@ -146,14 +154,14 @@ func (c *Client) ListWorkers(ctx context.Context) ([]Worker, error) {
 }
 
 // UpdateWorker changes what in sets and leaves the rest.
-func (c *Client) UpdateWorker(ctx context.Context, idOrName string, in WorkerInput) (Worker, error) {
+func (c *Client) UpdateWorker(ctx context.Context, idOrName string, in WorkerInput) (*Worker, error) {
 	id, err := segment(idOrName)
 	if err != nil {
-		return Worker{}, err
+		return nil, err
 	}
 	body, err := jsonBody(in)
 	if err != nil {
-		return Worker{}, err
+		return nil, err
 	}
 	c.cache.touched(idOrName, in.Name)
 	var w Worker
@@ -172,11 +180,11 @@ func (c *Client) UpdateWorker(ctx context.Context, idOrName string, in WorkerInp
 		return err == nil && in.matches(found), err
 	})
 	if err != nil {
-		return Worker{}, fmt.Errorf("updating Worker %q: %w", idOrName, err)
+		return nil, fmt.Errorf("updating Worker %q: %w", idOrName, err)
 	}
 	c.cache.touched(w.ID, w.Name)
 	c.cache.learn(w)
-	return w, nil
+	return &w, nil
 }
 
 // matches reports whether w has what in sets. Observability is not compared:
@@ -218,12 +226,6 @@ func (c *Client) DeleteWorker(ctx context.Context, idOrName string, force bool) 
 	return nil
 }
 
-// WorkerReferences says what depends on a Worker existing, as of now.
-func (c *Client) WorkerReferences(ctx context.Context, idOrName string) (References, error) {
-	w, err := c.GetWorker(ctx, idOrName)
-	return w.References, err
-}
-
 // WorkerName gives the name of a Worker that is known by id or name. The scripts
 // endpoints want names.
 func (c *Client) WorkerName(ctx context.Context, idOrName string) (string, error) {
@@ -234,7 +236,10 @@ func (c *Client) WorkerName(ctx context.Context, idOrName string) (string, error
 		return name, nil
 	}
 	w, err := c.Worker(ctx, idOrName)
-	return w.Name, err
+	if err != nil {
+		return "", err
+	}
+	return w.Name, nil
 }
 
 // lookThenRepeat runs act. After an outcome that is unknown it looks whether act
