@@ -3,43 +3,211 @@
 package ingress
 
 import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
+	"strconv"
+	"strings"
+	"time"
 )
+
+// statusClientGone is what the access log says of a request whose client did
+// not wait for the answer. It is nginx's number for it; it is never sent.
+const statusClientGone = 499
+
+// requestLog is what the access log needs to know of one request.
+type requestLog struct {
+	start   time.Time
+	worker  string
+	version string
+	ray     string
+	status  int
+	err     error
+}
 
 // ServeHTTP answers a request from outside: it finds the Worker by host, picks
 // a version, and streams in both directions.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	e, _ := r.table.Load().lookup(normaliseHost(req.Host))
-	if e == nil {
-		http.Error(w, "no Worker answers at "+req.Host, http.StatusNotFound)
+	entry := requestLog{start: time.Now()}
+	defer r.logRequest(req, &entry) // also when a broken response aborts the handler
+
+	id := identify(req)
+	entry.ray = id.ray
+	w.Header().Set("Cf-Ray", id.ray)
+
+	route, prefix := r.table.Load().lookup(normaliseHost(req.Host))
+	if route == nil {
+		refuse(w, &entry, http.StatusNotFound, "no Worker answers at "+req.Host)
 		return
 	}
-	r.serveWorker(w, req, e.WorkerID)
+	entry.worker = route.WorkerName
+	t, release, err := r.pickFor(req, route, prefix)
+	switch {
+	case err != nil:
+		entry.err = err
+		refuse(w, &entry, http.StatusBadGateway, "the version "+prefix+" of Worker "+route.WorkerName+" cannot be started")
+	case t == nil && prefix != "":
+		refuse(w, &entry, http.StatusNotFound, "Worker "+route.WorkerName+" has no version "+prefix)
+	case t == nil:
+		refuse(w, &entry, http.StatusNotFound, "error code: 1042\nno version of Worker "+route.WorkerName+" is live: deploy one")
+	default:
+		defer release()
+		r.forward(w, req, t, &id, &entry)
+	}
 }
 
 // Service returns a handler that brings requests to the Worker whatever their
 // Host says: the far end of a service binding. Headers are passed on as they
 // are, for the caller is a Worker of ours.
 func (r *Router) Service(workerID string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serveWorker(w, req, workerID) })
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		entry := requestLog{start: time.Now()}
+		defer r.logRequest(req, &entry)
+		t, release, err := r.Pick(workerID, req.Header)
+		if err != nil {
+			refuse(w, &entry, http.StatusNotFound, "error code: 1042\nservice binding: "+err.Error())
+			return
+		}
+		defer release()
+		entry.worker = t.workerName
+		r.forward(w, req, t, nil, &entry)
+	})
 }
 
-func (r *Router) serveWorker(w http.ResponseWriter, req *http.Request, workerID string) {
-	t, release, err := r.Pick(workerID, req.Header)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotFound)
+// pickFor picks the version that answers req; t is nil if there is none.
+func (r *Router) pickFor(req *http.Request, route *entry, prefix string) (t *Target, release func(), err error) {
+	if prefix != "" {
+		return r.pickPreview(req.Context(), route, prefix)
+	}
+	t, release, err = r.Pick(route.WorkerID, req.Header)
+	if err != nil { // unknown now, or nothing live: the same to the client
+		return nil, nil, nil
+	}
+	return t, release, nil
+}
+
+func (r *Router) pickPreview(ctx context.Context, route *entry, prefix string) (*Target, func(), error) {
+	if t := route.previewed(prefix); t != nil && t.Acquire() {
+		return t, t.release, nil
+	}
+	find := r.preview.Load()
+	if find == nil {
+		return nil, nil, nil
+	}
+	t, release, found, err := (*find)(ctx, route.WorkerID, prefix)
+	if err != nil || !found {
+		return nil, nil, err
+	}
+	if !t.Acquire() {
+		release()
+		return nil, nil, fmt.Errorf("preview of version %s: it stopped before the request reached it", prefix)
+	}
+	return t, func() { t.Release(); release() }, nil
+}
+
+// forward brings one request to t and its response back.
+func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id *identity, entry *requestLog) {
+	entry.version = t.versionID
+	defer func() { t.stats.observe(entry.status, time.Since(entry.start)) }()
+
+	buf := headBuffers.Get().(*[]byte)
+	head, ok := appendRequestHead((*buf)[:0], req, id)
+	defer func() { *buf = head[:0]; headBuffers.Put(buf) }()
+	if !ok || req.Method == http.MethodConnect {
+		refuse(w, entry, http.StatusBadRequest, "this request cannot be passed on to a Worker")
 		return
 	}
-	defer release()
-	p := &httputil.ReverseProxy{
-		Transport:     t.upstream.transport,
-		FlushInterval: -1,
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.SetURL(&url.URL{Scheme: "http", Host: "worker"})
-			pr.Out.Host = req.Host
-		},
+
+	x, err := start(w, req, t, head)
+	if x.bodyPending() && req.ProtoMajor == 1 {
+		// The client is sending while we answer. Unless it stops in time, what it
+		// sends could be taken for its next request: so there is none.
+		w.Header().Set("Connection", "close")
 	}
-	p.ServeHTTP(w, req)
+	if err != nil {
+		entry.err = err
+		if req.Context().Err() != nil {
+			entry.status = statusClientGone
+		} else {
+			refuse(w, entry, http.StatusBadGateway, "error code: 1101\nWorker "+t.workerName+" did not answer")
+		}
+		if x != nil {
+			x.abandon(w)
+		}
+		return
+	}
+	entry.status = x.res.StatusCode
+	if x.res.StatusCode == http.StatusSwitchingProtocols {
+		defer func() { _ = x.c.Close() }()
+		if err := x.upgrade(w, &r.tunnels); err != nil {
+			entry.err = err
+			refuse(w, entry, http.StatusBadGateway, "the connection cannot be upgraded")
+		}
+		return
+	}
+	h := w.Header()
+	closing := h["Connection"]
+	moveResponseHeader(h, x.res.Header)
+	if id != nil {
+		h["Cf-Ray"] = []string{id.ray}
+	}
+	if closing != nil {
+		h["Connection"] = closing
+	}
+	w.WriteHeader(x.res.StatusCode)
+	if err := x.finish(w, t); err != nil {
+		entry.err = err
+		if req.Context().Err() != nil {
+			entry.status = statusClientGone
+		}
+		// The client must not take a part for the whole.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// identify says who sent req, as far as the connection shows.
+func identify(req *http.Request) identity {
+	id := identity{scheme: "http"}
+	if req.TLS != nil {
+		id.scheme = "https"
+	}
+	id.clientIP = req.RemoteAddr
+	if host, _, err := net.SplitHostPort(req.RemoteAddr); err == nil {
+		id.clientIP = host
+	}
+	if i := strings.IndexByte(id.clientIP, '%'); i >= 0 { // an IPv6 zone is a name on this machine
+		id.clientIP = id.clientIP[:i]
+	}
+	var digits [16]byte
+	hex := strconv.AppendUint(digits[:0], rand.Uint64()|1<<63, 16) // always 16 digits
+	id.ray = string(hex)
+	return id
+}
+
+// refuse answers with the ingress's own text.
+func refuse(w http.ResponseWriter, entry *requestLog, status int, text string) {
+	entry.status = status
+	http.Error(w, text, status)
+}
+
+func (r *Router) logRequest(req *http.Request, e *requestLog) {
+	if !r.log.IsInfo() {
+		return
+	}
+	args := []any{
+		"worker", e.worker,
+		"version", e.version,
+		"status", e.status,
+		"duration", time.Since(e.start),
+		"method", req.Method,
+		"host", req.Host,
+		"path", req.URL.Path, // the query may carry secrets
+		"ray", e.ray,
+	}
+	if e.err != nil {
+		args = append(args, "error", e.err)
+	}
+	r.log.Info("request", args...)
 }

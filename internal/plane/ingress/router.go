@@ -61,6 +61,7 @@ type Router struct {
 
 	table   atomic.Pointer[table]
 	preview atomic.Pointer[PreviewFunc]
+	tunnels tunnels
 }
 
 // New returns a Router without routes. Requests are logged to log at info.
@@ -95,6 +96,10 @@ func (r *Router) Remove(workerID string) {
 // SetPreview sets how versions outside a deployment are found. Until it is
 // called, preview hosts reach deployed versions only.
 func (r *Router) SetPreview(f PreviewFunc) { r.preview.Store(&f) }
+
+// CloseUpgraded closes every upgraded connection (WebSocket) and refuses new
+// ones: http.Server.Shutdown knows nothing of them.
+func (r *Router) CloseUpgraded() { r.tunnels.closeAll() }
 
 // Pick chooses the version of a Worker that answers a request with header h
 // (which may be nil) and counts a use of it. On success the caller MUST call
