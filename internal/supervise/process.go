@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// startCPUInterval is how often the CPU time of a starting child is looked at.
+const startCPUInterval = 100 * time.Millisecond
+
 // Process is a supervised process: a succession of children, one at a time.
 type Process struct {
 	host *Host
@@ -172,32 +175,40 @@ func (p *Process) awaitReady(c *child) error {
 		}
 		result <- p.spec.Ready(ctx, c.control)
 	}()
-	var err error
-	timedOut := false
-	select {
-	case err = <-result:
-		if err == nil {
-			return nil
-		}
-	case <-ctx.Done():
-		timedOut = p.stop.Err() == nil
+	// fail ends the child, then words why.
+	fail := func(timedOut bool, reason func() string) error {
 		_ = c.control.SetReadDeadline(time.Unix(1, 0)) // wakes Ready
 		c.end()
-		<-result
+		return &ExitError{Reason: reason(), Output: p.spec.Redact(c.tail.String()), TimedOut: timedOut}
 	}
-	reason := fmt.Sprintf("not ready after %s", p.spec.StartTimeout)
-	if !timedOut {
-		// Its own last words say more than the end of the control pipe does: let it
-		// finish them.
+	cpuTicker := time.NewTicker(startCPUInterval)
+	defer cpuTicker.Stop()
+	for {
 		select {
-		case <-c.exited:
-			reason = c.reason()
-		case <-time.After(outputGrace):
-			reason = fmt.Sprintf("not ready: %v", err)
+		case err := <-result:
+			if err == nil {
+				return nil
+			}
+			// Its own last words say more than the end of the control pipe does: let it
+			// finish them.
+			select {
+			case <-c.exited:
+				return fail(false, c.reason)
+			case <-time.After(outputGrace):
+				return fail(false, func() string { return fmt.Sprintf("not ready: %v", err) })
+			}
+		case <-ctx.Done():
+			err := fail(p.stop.Err() == nil, func() string { return fmt.Sprintf("not ready after %s", p.spec.StartTimeout) })
+			<-result
+			return err
+		case <-cpuTicker.C:
+			if cpu, _, err := usage(c.pid); p.spec.StartCPU > 0 && err == nil && cpu >= p.spec.StartCPU {
+				err := fail(true, func() string { return fmt.Sprintf("not ready after %s of CPU time", p.spec.StartCPU) })
+				<-result
+				return err
+			}
 		}
-		c.end()
 	}
-	return &ExitError{Reason: reason, Output: p.spec.Redact(c.tail.String()), TimedOut: timedOut}
 }
 
 func (p *Process) shutDown(c *child) {

@@ -61,7 +61,7 @@ type Spec struct {
 	// Stdout and Stderr get each line without its end, cut after 64 KiB; the slice
 	// is valid during the call only. nil: dropped.
 	Stdout, Stderr func(line []byte)
-	// Redact is applied to everything that becomes part of an error. nil: identity.
+	// Redact is applied to output before it becomes part of an error. nil: identity.
 	Redact func(string) string
 	// OnState is told of each change, one call at a time, and must not block.
 	OnState func(State)
@@ -72,7 +72,11 @@ type Spec struct {
 	// bytes; 0 is no limit. It is looked at once per ProbeInterval.
 	MaxRSS int64
 
-	StartTimeout  time.Duration
+	StartTimeout time.Duration
+	// StartCPU is the CPU time that a child may use until it is ready; 0 is no
+	// limit. Unlike StartTimeout it does not depend on what else the machine does.
+	StartCPU time.Duration
+
 	ProbeInterval time.Duration
 	ProbeTimeout  time.Duration
 	ProbeFailures int
@@ -151,7 +155,7 @@ type State struct {
 type ExitError struct {
 	Reason string // e.g. "exit status 1", "did not answer for 600ms"
 	Output string // its last lines on stderr; redacted
-	// TimedOut: it was not ready within the start timeout.
+	// TimedOut: it was not ready within StartTimeout or StartCPU.
 	TimedOut bool
 }
 

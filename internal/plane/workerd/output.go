@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package workerd
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// LogLine is one line that a process printed.
+type LogLine struct {
+	Level   string // "debug", "log", "info", "warn" or "error"
+	Message string
+	// Runtime is true for what workerd itself has to say, false for what the
+	// Worker wrote by console.log and the like.
+	Runtime bool
+}
+
+// ParseLog reads a line of a process' output. What is not in workerd's structured
+// form is taken as the runtime's words.
+func ParseLog(line []byte) LogLine {
+	var entry struct {
+		Level   string `json:"level"`
+		Message string `json:"message"`
+		Source  string `json:"source"`
+	}
+	if len(line) > 0 && line[0] == '{' && json.Unmarshal(line, &entry) == nil && entry.Level != "" {
+		return LogLine{Level: entry.Level, Message: entry.Message, Runtime: entry.Source != ""}
+	}
+	return LogLine{Level: "error", Message: string(line), Runtime: true}
+}
+
+// PlainOutput turns a process' output into text for people.
+func PlainOutput(output string) string {
+	lines := strings.Split(output, "\n")
+	for i, l := range lines {
+		lines[i] = ParseLog([]byte(l)).Message
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
+}
+
+// servicePrefix starts each error that concerns the version rather than the machine.
+const servicePrefix = "service main: "
+
+// StartupError finds in the output (as PlainOutput gives it) of a process that
+// did not start what is wrong with the version; nil if nothing is, so that
+// the fault is elsewhere.
+func StartupError(v Version, output string, heapLimitMiB int) *InvalidVersionError {
+	if strings.Contains(output, "heap limit") || strings.Contains(output, "heap out of memory") {
+		if heapLimitMiB == 0 {
+			heapLimitMiB = DefaultHeapLimitMiB
+		}
+		return &InvalidVersionError{Message: fmt.Sprintf("Script startup exceeded the memory limit of %d MiB.", heapLimitMiB)}
+	}
+	_, text, found := strings.Cut(output, servicePrefix)
+	if !found {
+		return nil
+	}
+	text = strings.ReplaceAll(text, servicePrefix, "")
+	for _, m := range v.Modules { // where a module's bytes lie is nobody's business
+		text = strings.ReplaceAll(text, m.Path, m.Name)
+	}
+	if strings.Contains(text, "you must pass --experimental") {
+		text = strings.SplitN(text, " To use this flag", 2)[0] + " A self-hosted plane does not run experimental features."
+	}
+	return &InvalidVersionError{Message: strings.TrimSpace(text)}
+}
