@@ -1,0 +1,7 @@
+data "hybridge_worker" "api" {
+  name = "api"
+}
+
+output "url" {
+  value = data.hybridge_worker.api.url
+}

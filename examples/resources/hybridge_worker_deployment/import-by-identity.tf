@@ -1,0 +1,7 @@
+import {
+  to = hybridge_worker_deployment.api
+  identity = {
+    account_id = "0123456789abcdef0123456789abcdef"
+    worker     = "api"
+  }
+}
