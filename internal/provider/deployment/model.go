@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package deployment
+
+import (
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+)
+
+// model is a hybridge_worker_deployment in plan and state.
+type model struct {
+	Worker          types.String `tfsdk:"worker"`
+	Plane           types.String `tfsdk:"plane"`
+	VersionID       types.String `tfsdk:"version_id"`
+	Message         types.String `tfsdk:"message"`
+	OverwriteUnseen types.Bool   `tfsdk:"overwrite_unseen"`
+	AccountID       types.String `tfsdk:"account_id"`
+	ID              types.String `tfsdk:"id"`
+	ActiveVersions  types.Map    `tfsdk:"active_versions"`
+	CreatedOn       types.String `tfsdk:"created_on"`
+	Author          types.String `tfsdk:"author"`
+	Source          types.String `tfsdk:"source"`
+}
+
+// shares is what the version_id of the configuration asks for.
+func (m model) shares() []cloudflare.Share {
+	return []cloudflare.Share{{VersionID: m.VersionID.ValueString(), Percentage: 100}}
+}
+
+// wanted is what active_versions will be: unknown if the version is.
+func (m model) wanted() types.Map {
+	if m.VersionID.IsUnknown() {
+		return types.MapUnknown(types.Float64Type)
+	}
+	return activeVersions(m.shares())
+}
+
+// activeVersions writes shares as a map. A version named twice counts once, with
+// the sum.
+func activeVersions(shares []cloudflare.Share) types.Map {
+	percent := make(map[string]float64, len(shares))
+	for _, s := range shares {
+		percent[s.VersionID] += s.Percentage
+	}
+	elements := make(map[string]attr.Value, len(percent))
+	for id, p := range percent {
+		elements[id] = types.Float64Value(p)
+	}
+	return types.MapValueMust(types.Float64Type, elements)
+}
+
+// setLive writes what is live, and never what is wanted.
+func (m *model) setLive(d *cloudflare.Deployment, account string) {
+	m.AccountID = types.StringValue(account)
+	m.ID = types.StringValue(d.ID)
+	m.ActiveVersions = activeVersions(d.Versions)
+	m.CreatedOn = types.StringValue(timestamp(d.CreatedOn))
+	m.Author = tfkit.NullIfEmpty(d.AuthorEmail)
+	m.Source = tfkit.NullIfEmpty(d.Source)
+	if m.OverwriteUnseen.IsNull() {
+		m.OverwriteUnseen = types.BoolValue(false)
+	}
+}
+
+// setUnknown marks what only the next deployment will tell.
+func (m *model) setUnknown() {
+	m.ID = types.StringUnknown()
+	m.CreatedOn = types.StringUnknown()
+	m.Author = types.StringUnknown()
+	m.Source = types.StringUnknown()
+}
+
+// keepLive takes what is live over from state: nothing will be deployed.
+func (m *model) keepLive(state model) {
+	m.ID = state.ID
+	m.ActiveVersions = state.ActiveVersions
+	m.CreatedOn = state.CreatedOn
+	m.Author = state.Author
+	m.Source = state.Source
+}
+
+func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

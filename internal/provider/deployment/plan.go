@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package deployment
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+)
+
+// ModifyPlan derives the wanted active_versions from version_id. If they are what
+// is live, nothing will be deployed and every computed value stays.
+//
+// It asks the plane only about a version that is neither live nor made by this
+// run, to refuse at plan what would fail at apply.
+func (r *deploymentResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if r.Data == nil || req.Plan.Raw.IsNull() {
+		return
+	}
+	p := tfkit.PlanPlane(ctx, r.Data, req, resp)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	var plan model
+	resp.Diagnostics.Append(resp.Plan.Get(ctx, &plan)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	known := !req.State.Raw.IsNull()
+	var state model
+	if known {
+		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+		if resp.Diagnostics.HasError() {
+			return
+		}
+		if !plan.Worker.Equal(state.Worker) && !sameWorker(ctx, p, plan, state) {
+			resp.RequiresReplace = append(resp.RequiresReplace, path.Root("worker"))
+			known = false
+		}
+		if !plan.Plane.Equal(state.Plane) {
+			known = false // the schema replaces it
+		}
+	}
+	if known && plan.wanted().Equal(state.ActiveVersions) {
+		plan.keepLive(state)
+	} else {
+		plan.setUnknown()
+		plan.ActiveVersions = plan.wanted()
+		if p != nil {
+			plan.checkVersion(ctx, p, &resp.Diagnostics)
+		}
+	}
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
+}
+
+// sameWorker reports whether the Worker was just named in another way. Where that
+// cannot be found out, it is taken for another Worker: replacing this resource
+// forgets one deployment and adopts the same one.
+func sameWorker(ctx context.Context, p *tfkit.Plane, plan, state model) bool {
+	if p == nil || plan.Worker.IsUnknown() || !plan.Plane.Equal(state.Plane) {
+		return false
+	}
+	was, err := p.Client.WorkerName(ctx, state.Worker.ValueString())
+	if err != nil {
+		return false
+	}
+	is, err := p.Client.WorkerName(ctx, plan.Worker.ValueString())
+	return err == nil && was == is
+}
+
+// checkVersion refuses a version that the Worker does not have.
+func (m model) checkVersion(ctx context.Context, p *tfkit.Plane, diags *diag.Diagnostics) {
+	if m.Worker.IsUnknown() || m.VersionID.IsUnknown() {
+		return
+	}
+	exists, err := p.Client.VersionExists(ctx, m.Worker.ValueString(), m.VersionID.ValueString())
+	switch {
+	case err != nil && !cloudflare.IsNotFound(err):
+		diags.Append(m.attempt("plan", p).Failed(err))
+	case !exists:
+		m.noSuchVersion(p, diags)
+	}
+}
+
+func (m model) noSuchVersion(p *tfkit.Plane, diags *diag.Diagnostics) {
+	diags.AddAttributeError(path.Root("version_id"), "Version does not exist", fmt.Sprintf(
+		"Worker %q on %s has no version %s: it was never uploaded there, was deleted, or belongs to another Worker. Use the id of a "+
+			"hybridge_worker_version of this Worker, or one that the data source hybridge_worker_versions lists.",
+		m.Worker.ValueString(), p, m.VersionID.ValueString()))
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package deployment is what is live of a Worker in Terraform: the resource
+// hybridge_worker_deployment and the data source hybridge_worker_deployments.
+package deployment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+)
+
+var (
+	_ resource.Resource                = (*deploymentResource)(nil)
+	_ resource.ResourceWithConfigure   = (*deploymentResource)(nil)
+	_ resource.ResourceWithIdentity    = (*deploymentResource)(nil)
+	_ resource.ResourceWithImportState = (*deploymentResource)(nil)
+	_ resource.ResourceWithModifyPlan  = (*deploymentResource)(nil)
+)
+
+type deploymentResource struct {
+	tfkit.Resource
+	getenv func(string) string
+}
+
+// NewResource makes the resource hybridge_worker_deployment. getenv, os.Getenv
+// outside tests, tells where the apply runs.
+func NewResource(getenv func(string) string) func() resource.Resource {
+	return func() resource.Resource { return &deploymentResource{getenv: getenv} }
+}
+
+func (r *deploymentResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = "hybridge_worker_deployment"
+	resp.ResourceBehavior.MutableIdentity = true
+}
+
+func (r *deploymentResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema = resourceSchema()
+}
+
+func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	p := r.Data.Plane(m.Plane, &resp.Diagnostics)
+	if p == nil {
+		return
+	}
+	in := cloudflare.DeploymentInput{Check: onlyOurs}
+	if m.OverwriteUnseen.ValueBool() {
+		in.Check = anything
+	}
+	if !r.deploy(ctx, p, &m, in, &resp.Diagnostics) {
+		return
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
+}
+
+// Read writes what is live. Without any deployment the resource is gone, and the
+// next apply deploys.
+func (r *deploymentResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	tfkit.Read(ctx, req, resp, model.identity, func(ctx context.Context, m *model, diags *diag.Diagnostics) bool {
+		p := r.planeOf(*m, diags)
+		if p == nil {
+			return false
+		}
+		live, err := p.Client.LiveDeployment(ctx, m.Worker.ValueString())
+		switch {
+		case cloudflare.IsNotFound(err), err == nil && live == nil:
+			return false
+		case err != nil:
+			diags.Append(m.attempt("read", p).Failed(err))
+			return false
+		}
+		m.setLive(live, p.AccountID)
+		return true
+	})
+}
+
+func (r *deploymentResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var m, state model
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	p := r.planeOf(state, &resp.Diagnostics)
+	if p == nil {
+		return
+	}
+	// What the plan kept needs no deployment: only the state changes.
+	if !m.wanted().Equal(state.ActiveVersions) || m.ID.IsUnknown() {
+		in := cloudflare.DeploymentInput{Check: onlySeen(state.ID.ValueString()), Expect: state.ID.ValueString()}
+		if m.OverwriteUnseen.ValueBool() {
+			in = cloudflare.DeploymentInput{Check: anything}
+		}
+		if !r.deploy(ctx, p, &m, in, &resp.Diagnostics) {
+			return
+		}
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
+}
+
+// Delete forgets: a Worker cannot be without a live deployment once it has one.
+func (r *deploymentResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	var m model
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	resp.Diagnostics.AddWarning("Deployment is only forgotten", fmt.Sprintf(
+		"Terraform no longer manages what is live of Worker %q, but nothing changed on the plane: deployment %s goes on serving until another "+
+			"one replaces it or the Worker is deleted.", m.Worker.ValueString(), m.ID.ValueString()))
+}
+
+// deploy makes what the model wants live and writes what is live then.
+func (r *deploymentResource) deploy(ctx context.Context, p *tfkit.Plane, m *model, in cloudflare.DeploymentInput, diags *diag.Diagnostics) bool {
+	in.Versions = m.shares()
+	in.Message = m.Message.ValueString()
+	in.Run = cloudflare.RunFromEnvironment(r.getenv)
+	d, err := p.Client.CreateDeployment(ctx, m.Worker.ValueString(), in)
+	if err != nil {
+		if m.unknownVersion(ctx, err, p) {
+			m.noSuchVersion(p, diags)
+		} else {
+			diags.Append(m.failed(err, p))
+		}
+		return false
+	}
+	if !cloudflare.SameShares(d.Versions, in.Versions) {
+		diags.AddError("Plane deployed something else", fmt.Sprintf(
+			"Worker %q on %s was to serve version %s alone, but the plane answered with this deployment:\n\n%s",
+			m.Worker.ValueString(), p, m.VersionID.ValueString(), describe(*d)))
+		return false
+	}
+	m.setLive(d, p.AccountID)
+	return true
+}
+
+// unknownVersion finds out whether a refusal is about the version: planes say so
+// with different codes.
+func (m model) unknownVersion(ctx context.Context, err error, p *tfkit.Plane) bool {
+	var e *cloudflare.Error
+	if !errors.As(err, &e) || (e.Status != http.StatusBadRequest && e.Status != http.StatusNotFound) {
+		return false
+	}
+	exists, err := p.Client.VersionExists(ctx, m.Worker.ValueString(), m.VersionID.ValueString())
+	return err == nil && !exists
+}
+
+// planeOf returns the plane that an object in state lives on, or nil after it
+// has added an error.
+func (r *deploymentResource) planeOf(state model, diags *diag.Diagnostics) *tfkit.Plane {
+	p := r.Data.Plane(state.Plane, diags)
+	if p == nil || !p.SameAccount(state.AccountID, fmt.Sprintf("The deployment of Worker %q", state.Worker.ValueString()), diags) {
+		return nil
+	}
+	return p
+}
+
+func (m model) attempt(verb string, p *tfkit.Plane) tfkit.Attempt {
+	return tfkit.Attempt{Verb: verb, Kind: "deployment of Worker", Name: m.Worker.ValueString(), Plane: p}
+}

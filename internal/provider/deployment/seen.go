@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package deployment
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+)
+
+// unseenError says that an apply would replace a deployment that nobody has
+// agreed to replace.
+type unseenError struct {
+	live   cloudflare.Deployment
+	create bool // the plan has not even known that something is live
+}
+
+func (e *unseenError) Error() string {
+	return fmt.Sprintf("deployment %s is live, which the plan has not seen", e.live.ID)
+}
+
+// onlyOurs is the rule of a Create: what Hybridge has deployed may be replaced
+// (an apply was killed, or an older state restored), what somebody else has may
+// not.
+func onlyOurs(live *cloudflare.Deployment) error {
+	if live == nil || live.Marking().Marker != "" {
+		return nil
+	}
+	return &unseenError{live: *live, create: true}
+}
+
+// onlySeen is the rule of an Update: only the deployment that the plan has seen
+// may be replaced.
+func onlySeen(id string) func(*cloudflare.Deployment) error {
+	return func(live *cloudflare.Deployment) error {
+		if live == nil || live.ID == id {
+			return nil
+		}
+		return &unseenError{live: *live}
+	}
+}
+
+// anything is the rule with overwrite_unseen.
+func anything(*cloudflare.Deployment) error { return nil }
+
+// failed turns an error of CreateDeployment into a diagnostic.
+func (m model) failed(err error, p *tfkit.Plane) diag.Diagnostic {
+	var unseen *unseenError
+	if !errors.As(err, &unseen) {
+		return m.attempt("create", p).Failed(err)
+	}
+	remedy := "Run terraform plan: it shows that deployment as drift of active_versions, and the apply after it may replace it."
+	if unseen.create {
+		remedy = fmt.Sprintf("Adopt it with\n\n  import {\n    to = hybridge_worker_deployment.<this resource's name>\n    id = %q\n  }\n\n"+
+			"and run terraform plan, which then shows what would change.",
+			tfkit.ImportID{Plane: p.Name, AccountID: p.AccountID, Parts: []string{m.Worker.ValueString()}})
+	}
+	return diag.NewErrorDiagnostic("Live deployment has not been seen by the plan", fmt.Sprintf(
+		"Nothing was deployed: Worker %q on %s serves a deployment that this apply would replace unseen.\n\n%s\n\n%s\n\n"+
+			"To deploy over whatever is live, set overwrite_unseen = true.",
+		m.Worker.ValueString(), p, describe(unseen.live), remedy))
+}
+
+// describe says who deployed what and when.
+func describe(d cloudflare.Deployment) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  deployment  %s\n  made on     %s\n", d.ID, timestamp(d.CreatedOn))
+	by := d.AuthorEmail
+	if by == "" {
+		by = "unknown"
+	}
+	if d.Source != "" {
+		by += ", with " + d.Source
+	}
+	fmt.Fprintf(&b, "  by          %s\n", by)
+	mark := d.Marking()
+	for _, line := range [...]struct{ name, value string }{
+		{"in run", mark.Run.ID}, {"workspace", mark.Run.Workspace}, {"commit", mark.Run.Commit}, {"message", mark.Message},
+	} {
+		if line.value != "" {
+			fmt.Fprintf(&b, "  %-10s  %s\n", line.name, line.value)
+		}
+	}
+	var versions []string
+	for _, s := range d.Versions {
+		versions = append(versions, fmt.Sprintf("%s at %g %%", s.VersionID, s.Percentage))
+	}
+	slices.Sort(versions)
+	fmt.Fprintf(&b, "  versions    %s", strings.Join(versions, ", "))
+	return b.String()
+}
