@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package provider
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+)
+
+// model is the provider block.
+type model struct {
+	APIToken          types.String  `tfsdk:"api_token"`
+	AccountID         types.String  `tfsdk:"account_id"`
+	BaseURL           types.String  `tfsdk:"base_url"`
+	InsecureHTTP      types.Bool    `tfsdk:"insecure_http"`
+	Planes            types.Map     `tfsdk:"planes"`
+	RequestsPerSecond types.Float64 `tfsdk:"requests_per_second"`
+	MaxRetries        types.Int64   `tfsdk:"max_retries"`
+	RequestTimeout    types.String  `tfsdk:"request_timeout"`
+	UserAgentSuffix   types.String  `tfsdk:"user_agent_suffix"`
+}
+
+// planeModel is one entry of planes.
+type planeModel struct {
+	BaseURL      types.String `tfsdk:"base_url"`
+	AccountID    types.String `tfsdk:"account_id"`
+	APIToken     types.String `tfsdk:"api_token"`
+	Region       types.String `tfsdk:"region"`
+	InsecureHTTP types.Bool   `tfsdk:"insecure_http"`
+}
+
+// planes returns the entries of planes. An entry that is unknown as a whole comes
+// back with all members unknown.
+func (m model) planes(ctx context.Context, diags *diag.Diagnostics) map[string]planeModel {
+	planes := make(map[string]planeModel, len(m.Planes.Elements()))
+	for name, element := range m.Planes.Elements() {
+		if element.IsUnknown() {
+			planes[name] = planeModel{
+				BaseURL: types.StringUnknown(), AccountID: types.StringUnknown(), APIToken: types.StringUnknown(),
+				Region: types.StringUnknown(), InsecureHTTP: types.BoolUnknown(),
+			}
+			continue
+		}
+		object, ok := element.(types.Object)
+		if !ok {
+			continue
+		}
+		var entry planeModel
+		diags.Append(object.As(ctx, &entry, basetypes.ObjectAsOptions{})...)
+		planes[name] = entry
+	}
+	return planes
+}
+
+// ValidateConfig refuses what can never work, with the path of the attribute.
+// What is not known yet is looked at by Configure.
+func (p *hybridge) ValidateConfig(ctx context.Context, req provider.ValidateConfigRequest, resp *provider.ValidateConfigResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	validateURL(path.Root("base_url"), m.BaseURL, m.InsecureHTTP, &resp.Diagnostics)
+	for name, entry := range m.planes(ctx, &resp.Diagnostics) {
+		validateURL(path.Root("planes").AtMapKey(name).AtName("base_url"), entry.BaseURL, entry.InsecureHTTP, &resp.Diagnostics)
+	}
+}
+
+func validateURL(at path.Path, raw types.String, insecure types.Bool, diags *diag.Diagnostics) {
+	if raw.IsNull() || raw.IsUnknown() || insecure.IsUnknown() {
+		return
+	}
+	if raw.ValueString() == "" {
+		diags.AddAttributeError(at, "Invalid base_url", "The URL is empty: leave base_url out to use the default.")
+		return
+	}
+	if err := checkBaseURL(raw.ValueString(), insecure.ValueBool()); err != nil {
+		diags.AddAttributeError(at, "Invalid base_url", fmt.Sprintf("%s: %s.", at, err))
+	}
+}
+
+// Configure works out each plane's settings. It never uses the network and never
+// fails for a named plane: what is wrong with one is reported where it is used.
+func (p *hybridge) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	refuseUnknown(map[string]attr.Value{
+		"api_token": m.APIToken, "account_id": m.AccountID, "base_url": m.BaseURL, "insecure_http": m.InsecureHTTP,
+		"planes": m.Planes, "requests_per_second": m.RequestsPerSecond, "max_retries": m.MaxRetries,
+		"request_timeout": m.RequestTimeout, "user_agent_suffix": m.UserAgentSuffix,
+	}, &resp.Diagnostics)
+	entries := m.planes(ctx, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+
+	limits := limitsFrom(m)
+	limits.userAgent = userAgent(p.version, req.TerraformVersion, m.UserAgentSuffix.ValueString())
+	open := map[string]func() (*tfkit.Plane, error){
+		tfkit.DefaultPlane: func() (*tfkit.Plane, error) {
+			return limits.open(tfkit.DefaultPlane, p.defaultSettings(m), func(name string) string {
+				return fmt.Sprintf("%s of the provider block (or the environment variable %s)", name, environment(name))
+			})
+		},
+	}
+	for name, entry := range entries {
+		open[name] = func() (*tfkit.Plane, error) {
+			return limits.open(name, entry.settings(name), func(attribute string) string {
+				return fmt.Sprintf("planes[%q].%s of the provider block", name, attribute)
+			})
+		}
+	}
+
+	data := tfkit.NewData(open)
+	resp.ResourceData = data
+	resp.DataSourceData = data
+	resp.EphemeralResourceData = data
+	resp.ActionData = data
+	resp.ListResourceData = data
+}
+
+// environment names the variable that stands in for an attribute of the default
+// plane.
+func environment(attribute string) string {
+	switch attribute {
+	case "api_token":
+		return envToken
+	case "account_id":
+		return envAccount
+	default:
+		return envBaseURL
+	}
+}
+
+// refuseUnknown adds an error for each unknown value. Treating one as not set
+// would let the environment stand in for it, and so plan against another account.
+func refuseUnknown(values map[string]attr.Value, diags *diag.Diagnostics) {
+	for name, v := range values {
+		if v.IsUnknown() {
+			diags.AddAttributeError(path.Root(name), "Provider setting is not known yet", fmt.Sprintf(
+				"%s depends on something that is only known after apply, so nothing can be planned with it. Create what it "+
+					"depends on first (terraform apply -target=...), take it from a variable, or leave it out to use the environment.", name))
+		}
+	}
+}
+
+// defaultSettings are the provider block's own settings, with the environment
+// for what it leaves out.
+func (p *hybridge) defaultSettings(m model) settings {
+	pick := func(v types.String, env string) string {
+		if !v.IsNull() {
+			return v.ValueString()
+		}
+		return p.getenv(env)
+	}
+	s := settings{
+		token:        pick(m.APIToken, envToken),
+		accountID:    pick(m.AccountID, envAccount),
+		baseURL:      pick(m.BaseURL, envBaseURL),
+		insecureHTTP: m.InsecureHTTP.ValueBool(),
+	}
+	if m.BaseURL.IsNull() && s.baseURL != "" {
+		if err := checkBaseURL(s.baseURL, s.insecureHTTP); err != nil {
+			s.problem = fmt.Errorf("the environment variable %s: %w", envBaseURL, err)
+		}
+	}
+	return s
+}
+
+// settings are the settings of the plane called name. An unknown member is a
+// problem of this plane alone.
+func (e planeModel) settings(name string) settings {
+	for attribute, v := range map[string]attr.Value{
+		"api_token": e.APIToken, "account_id": e.AccountID, "base_url": e.BaseURL, "region": e.Region, "insecure_http": e.InsecureHTTP,
+	} {
+		if v.IsUnknown() {
+			return settings{problem: fmt.Errorf("planes[%q].%s of the provider block is only known after apply; create what it "+
+				"depends on first (terraform apply -target=...) or take it from a variable", name, attribute)}
+		}
+	}
+	return settings{
+		baseURL: e.BaseURL.ValueString(), accountID: e.AccountID.ValueString(), token: e.APIToken.ValueString(),
+		region: e.Region.ValueString(), insecureHTTP: e.InsecureHTTP.ValueBool(),
+	}
+}
+
+// limitsFrom returns what the provider block says for all planes. Validators have
+// already looked at the values.
+func limitsFrom(m model) limits {
+	l := limits{requestsPerSecond: m.RequestsPerSecond.ValueFloat64()}
+	if !m.MaxRetries.IsNull() {
+		n := int(m.MaxRetries.ValueInt64())
+		l.maxRetries = &n
+	}
+	if d, err := time.ParseDuration(m.RequestTimeout.ValueString()); err == nil {
+		l.requestTimeout = d
+	}
+	return l
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package plane is the data source hybridge_plane: what a plane says about
+// itself.
+package plane
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+)
+
+var (
+	_ datasource.DataSource              = (*dataSource)(nil)
+	_ datasource.DataSourceWithConfigure = (*dataSource)(nil)
+)
+
+type dataSource struct{ tfkit.DataSource }
+
+// NewDataSource makes the data source hybridge_plane.
+func NewDataSource() datasource.DataSource { return &dataSource{} }
+
+// model is a data source hybridge_plane.
+type model struct {
+	Plane          types.String `tfsdk:"plane"`
+	AccountID      types.String `tfsdk:"account_id"`
+	BaseURL        types.String `tfsdk:"base_url"`
+	Region         types.String `tfsdk:"region"`
+	Kind           types.String `tfsdk:"kind"`
+	Version        types.String `tfsdk:"version"`
+	WorkerdVersion types.String `tfsdk:"workerd_version"`
+	Healthy        types.Bool   `tfsdk:"healthy"`
+	Details        types.String `tfsdk:"details"`
+}
+
+func (d *dataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = "hybridge_plane"
+}
+
+func (d *dataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "What a plane is and how it does. It reports and never fails: a plane that cannot be reached, or that does not accept " +
+			"the token, is not `healthy`. Meant for `check` blocks and preconditions.\n\nPermission group: none beyond a valid API token.",
+		Attributes: map[string]schema.Attribute{
+			"plane":      tfkit.DataSourcePlaneAttribute(),
+			"account_id": schema.StringAttribute{Computed: true, MarkdownDescription: "Account that is configured for the plane."},
+			"base_url":   schema.StringAttribute{Computed: true, MarkdownDescription: "URL of the plane's Cloudflare API."},
+			"region": schema.StringAttribute{
+				Computed:            true,
+				MarkdownDescription: "Where the plane is: what the provider block says, else what the plane says; null if neither does.",
+			},
+			"kind": schema.StringAttribute{
+				Computed:            true,
+				MarkdownDescription: "`edge` (Cloudflare) or `self-hosted`; null if it could not be found out.",
+			},
+			"version":         schema.StringAttribute{Computed: true, MarkdownDescription: "Version of a self-hosted plane; null otherwise."},
+			"workerd_version": schema.StringAttribute{Computed: true, MarkdownDescription: "Version of `workerd` that a self-hosted plane runs; null otherwise."},
+			"healthy": schema.BoolAttribute{
+				Computed:            true,
+				MarkdownDescription: "Whether the plane answers, accepts the API token and, if self-hosted, reports no trouble.",
+			},
+			"details": schema.StringAttribute{Computed: true, MarkdownDescription: "Why the plane is not healthy; null if it is."},
+		},
+	}
+}
+
+func (d *dataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	p := d.Data.Plane(m.Plane, &resp.Diagnostics)
+	if p == nil {
+		return
+	}
+	m.AccountID = types.StringValue(p.AccountID)
+	m.BaseURL = types.StringValue(p.Client.BaseURL())
+	m.Region = tfkit.NullIfEmpty(p.Region)
+	m.Kind, m.Version, m.WorkerdVersion = types.StringNull(), types.StringNull(), types.StringNull()
+	trouble := m.ask(ctx, p)
+	m.Healthy = types.BoolValue(trouble == nil)
+	m.Details = types.StringNull()
+	if trouble != nil {
+		m.Details = types.StringValue(trouble.Detail())
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+// ask fills in what the plane says and returns what is wrong with it, or nil.
+func (m *model) ask(ctx context.Context, p *tfkit.Plane) diag.Diagnostic {
+	attempt := tfkit.Attempt{Verb: "ask", Kind: "plane", Plane: p}
+	said, err := p.Client.Plane(ctx)
+	if err != nil {
+		return attempt.Failed(err)
+	}
+	m.Kind = types.StringValue(said.Kind)
+	m.Version = tfkit.NullIfEmpty(said.Version)
+	if m.Region.IsNull() {
+		m.Region = tfkit.NullIfEmpty(said.Region)
+	}
+	if said.Kind == cloudflare.SelfHostedPlane && said.Status != "ok" {
+		return diag.NewErrorDiagnostic("Plane reports trouble", said.Status)
+	}
+	token, err := p.Client.VerifyToken(ctx)
+	if err != nil {
+		return attempt.Failed(err)
+	}
+	if token.Status != "active" {
+		return diag.NewErrorDiagnostic("Token is not active", "The API token is "+token.Status+": use another one.")
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package provider is the Terraform provider's root: its schema, its
+// configuration, and the lists of what it offers. Each kind of object lives in a
+// package of its own below.
+package provider
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+
+	planedata "github.com/hybridge/terraform-provider-hybridge/internal/provider/plane"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/worker"
+)
+
+var (
+	_ provider.Provider                   = (*hybridge)(nil)
+	_ provider.ProviderWithValidateConfig = (*hybridge)(nil)
+)
+
+// hybridge is the provider. It keeps nothing: what Configure makes goes into the
+// response.
+type hybridge struct {
+	version string
+	getenv  func(string) string
+}
+
+// New returns the provider. version is shown to planes in the User-Agent; getenv
+// is os.Getenv outside tests.
+func New(version string, getenv func(string) string) provider.Provider {
+	return &hybridge{version: version, getenv: getenv}
+}
+
+func (p *hybridge) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
+	resp.TypeName = "hybridge"
+	resp.Version = p.version
+}
+
+func (p *hybridge) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
+	resp.Schema = providerSchema()
+}
+
+func (p *hybridge) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{
+		worker.NewResource,
+	}
+}
+
+func (p *hybridge) DataSources(context.Context) []func() datasource.DataSource {
+	return []func() datasource.DataSource{
+		worker.NewDataSource,
+		planedata.NewDataSource,
+	}
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package provider
+
+import (
+	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+)
+
+// providerSchema is the schema of the provider block. Nothing is required in it:
+// the default plane may come from the environment, or be absent if every resource
+// names a plane.
+func providerSchema() schema.Schema {
+	return schema.Schema{
+		MarkdownDescription: "Deploys the same Cloudflare Workers to Cloudflare's edge and to self-hosted planes. " +
+			"The provider block itself configures the *default plane*; `planes` adds further ones by name.",
+		Attributes: map[string]schema.Attribute{
+			"api_token": schema.StringAttribute{
+				Optional:  true,
+				Sensitive: true,
+				MarkdownDescription: "API token of the default plane, 40 to 80 characters. Default: the environment variable `" + envToken + "`. " +
+					"A value that is unknown at plan is an error; the environment never stands in for it.",
+				Validators: []validator.String{tfkit.APIToken()},
+			},
+			"account_id": schema.StringAttribute{
+				Optional: true,
+				MarkdownDescription: "Account of the default plane, 32 hexadecimal digits. Default: the environment variable `" +
+					envAccount + "`.",
+				Validators: []validator.String{tfkit.AccountID()},
+			},
+			"base_url": schema.StringAttribute{
+				Optional: true,
+				MarkdownDescription: "URL of the default plane's Cloudflare API, with or without a trailing slash. Default: the environment variable `" +
+					envBaseURL + "`, else `" + cloudflare.DefaultBaseURL + "`. A URL without a path gets `/client/v4`.",
+			},
+			"insecure_http": schema.BoolAttribute{
+				Optional:            true,
+				MarkdownDescription: "Accept plain `http` to a host other than loopback for the default plane. The API token then travels unencrypted. Default: `false`.",
+			},
+			"planes": schema.MapNestedAttribute{
+				Optional: true,
+				MarkdownDescription: "Further planes by name. A resource or data source picks one with `plane = \"NAME\"`. " +
+					"A plane is contacted only when something uses it, so one that is down never affects the others. The environment is not consulted for these.",
+				Validators: []validator.Map{mapvalidator.KeysAre(tfkit.PlaneName())},
+				NestedObject: schema.NestedAttributeObject{
+					Attributes: map[string]schema.Attribute{
+						"base_url": schema.StringAttribute{
+							Optional: true,
+							MarkdownDescription: "URL of the plane's Cloudflare API, e.g. `https://paris.example.com/client/v4`. " +
+								"Default: `" + cloudflare.DefaultBaseURL + "` (a second Cloudflare account).",
+						},
+						"account_id": schema.StringAttribute{
+							Required:            true,
+							MarkdownDescription: "Account on that plane, 32 hexadecimal digits.",
+							Validators:          []validator.String{tfkit.AccountID()},
+						},
+						"api_token": schema.StringAttribute{
+							Required:            true,
+							Sensitive:           true,
+							MarkdownDescription: "API token of that plane, 40 to 80 characters. Never sent to another plane.",
+							Validators:          []validator.String{tfkit.APIToken()},
+						},
+						"region": schema.StringAttribute{
+							Optional:            true,
+							MarkdownDescription: "Where the plane is, in your own words, e.g. `eu-west`. Shown by the data source `hybridge_plane`. Default: none.",
+							Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
+						},
+						"insecure_http": schema.BoolAttribute{
+							Optional:            true,
+							MarkdownDescription: "Accept plain `http` to a host other than loopback for this plane. The API token then travels unencrypted. Default: `false`.",
+						},
+					},
+				},
+			},
+			"requests_per_second": schema.Float64Attribute{
+				Optional: true,
+				MarkdownDescription: "Most requests per second that one plane gets on average from one run. " +
+					"Default: on Cloudflare's edge what keeps one run below its limit of 1200 requests in 5 minutes; no limit on other planes.",
+				Validators: []validator.Float64{float64validator.AtLeast(0.1)},
+			},
+			"max_retries": schema.Int64Attribute{
+				Optional:            true,
+				MarkdownDescription: "How often a request that is safe to repeat is repeated after a failure of the network or the plane. Default: `5`.",
+				Validators:          []validator.Int64{int64validator.Between(0, 10)},
+			},
+			"request_timeout": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "Longest time for one attempt of a request, e.g. `30s`. Default: `60s`.",
+				Validators:          []validator.String{tfkit.Duration()},
+			},
+			"user_agent_suffix": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "Text appended to the `User-Agent` header of every request, e.g. the name of a team. Default: none.",
+				Validators:          []validator.String{tfkit.HeaderText()},
+			},
+		},
+	}
+}

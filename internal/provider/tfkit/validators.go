@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package tfkit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+)
+
+// Patterns are compiled on first use: the provider process starts several times
+// per Terraform run, and most runs need few of them.
+var (
+	planeName = lazyPattern(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	accountID = lazyPattern(`^[0-9a-f]{32}$`)
+	apiToken  = lazyPattern(`^[0-9A-Za-z_-]{40,80}$`)
+	// As wrangler has it, but without a dash at the end: such a name can have no
+	// host name below workers.dev.
+	workerName = lazyPattern(`^[a-z0-9_]([a-z0-9_-]{0,253}[a-z0-9_])?$`)
+	identifier = lazyPattern(`^[A-Za-z_$][A-Za-z0-9_$]*$`)
+	flagName   = lazyPattern(`^[a-z0-9_-]+(:[a-z0-9_.:-]+)?$`)
+)
+
+func lazyPattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
+// check is a string validator made of a sentence and a function. It passes null
+// and unknown values: they are somebody else's business.
+type check struct {
+	want  string // what is wanted, as a clause after "must be" or the like
+	check func(value string) error
+}
+
+func (c check) Description(context.Context) string         { return c.want }
+func (c check) MarkdownDescription(context.Context) string { return c.want }
+
+func (c check) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	if err := c.check(req.ConfigValue.ValueString()); err != nil {
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value for "+lastStep(req.Path.String()), Sentence(err.Error()))
+	}
+}
+
+func lastStep(p string) string {
+	if i := strings.LastIndex(p, "."); i >= 0 {
+		return p[i+1:]
+	}
+	return p
+}
+
+// Sentence makes a sentence of an error's text, for a diagnostic.
+func Sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.HasSuffix(s, ".") {
+		s += "."
+	}
+	return s
+}
+
+func pattern(p func() *regexp.Regexp, want string) validator.String {
+	return check{want: want, check: func(v string) error {
+		if !p().MatchString(v) {
+			return fmt.Errorf("%q is not valid: it must be %s", v, want)
+		}
+		return nil
+	}}
+}
+
+// PlaneName accepts a plane's name.
+func PlaneName() validator.String {
+	return pattern(planeName, "1 to 63 lower-case letters, digits, - and _, beginning with a letter or digit")
+}
+
+// AccountID accepts an account id.
+func AccountID() validator.String {
+	return pattern(accountID, "an account id of 32 lower-case hexadecimal digits")
+}
+
+// APIToken accepts what can be an API token; its error never repeats the value.
+func APIToken() validator.String {
+	const want = "an API token of 40 to 80 characters A-Z, a-z, 0-9, - and _"
+	return check{want: want, check: func(v string) error {
+		if !apiToken().MatchString(v) {
+			return fmt.Errorf("the value (%d characters) cannot be an API token: it must be %s; a Global API Key is not accepted, "+
+				"create a token instead", len(v), want)
+		}
+		return nil
+	}}
+}
+
+// WorkerName accepts a Worker's name.
+func WorkerName() validator.String {
+	return pattern(workerName, "1 to 255 lower-case letters, digits, - and _, neither beginning nor ending with -")
+}
+
+// BindingName accepts the name of a binding or variable: code reaches it as
+// env.NAME.
+func BindingName() validator.String {
+	return pattern(identifier, "a JavaScript identifier: letters, digits, _ and $, not beginning with a digit")
+}
+
+// CompatibilityFlag accepts what looks like a compatibility flag. Which flags
+// exist is the plane's to know: it depends on its runtime.
+func CompatibilityFlag() validator.String {
+	return pattern(flagName, "a compatibility flag such as nodejs_compat: lower-case letters, digits, _ and -")
+}
+
+// CompatibilityDate accepts a compatibility date: a real day in the form
+// YYYY-MM-DD, and not after tomorrow. (The API refuses a future date by UTC; a day
+// is added for clocks that differ, and what is left the plane decides: it depends
+// on its runtime.)
+func CompatibilityDate(now func() time.Time) validator.String {
+	const want = "a date YYYY-MM-DD, today at the latest"
+	return check{want: want, check: func(v string) error {
+		day, err := time.Parse(time.DateOnly, v)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%q is not a date: write it as YYYY-MM-DD, e.g. \"2026-06-01\"", v)
+		case day.After(now().UTC().AddDate(0, 0, 1)):
+			return fmt.Errorf("%q lies in the future: use today's date or an earlier one", v)
+		}
+		return nil
+	}}
+}
+
+// JSONText accepts text that is one JSON value. For an object, required names the
+// members of type string that it must have.
+func JSONText(required ...string) validator.String {
+	want := "JSON text, e.g. from jsonencode()"
+	if len(required) > 0 {
+		want = "a JSON object with " + strings.Join(required, ", ") + ", e.g. from jsonencode()"
+	}
+	return check{want: want, check: func(v string) error {
+		if !json.Valid([]byte(v)) {
+			var ignored any
+			return fmt.Errorf("not valid JSON (%w): it must be %s", json.Unmarshal([]byte(v), &ignored), want)
+		}
+		if len(required) == 0 {
+			return nil
+		}
+		var object map[string]json.RawMessage
+		if json.Unmarshal([]byte(v), &object) != nil {
+			return fmt.Errorf("not a JSON object: it must be %s", want)
+		}
+		for _, name := range required {
+			var s string
+			if json.Unmarshal(object[name], &s) != nil || s == "" {
+				return fmt.Errorf("the member %q is missing or not a text: it must be %s", name, want)
+			}
+		}
+		return nil
+	}}
+}
+
+// Duration accepts a positive duration in Go's notation.
+func Duration() validator.String {
+	const want = "a positive duration such as 30s or 2m"
+	return check{want: want, check: func(v string) error {
+		if d, err := time.ParseDuration(v); err != nil || d <= 0 {
+			return fmt.Errorf("%q is not valid: it must be %s", v, want)
+		}
+		return nil
+	}}
+}
+
+// HeaderText accepts text that may stand in an HTTP header.
+func HeaderText() validator.String {
+	const want = "1 to 200 printable ASCII characters"
+	return check{want: want, check: func(v string) error {
+		ok := len(v) >= 1 && len(v) <= 200
+		for _, r := range v {
+			ok = ok && r >= ' ' && r <= '~'
+		}
+		if !ok {
+			return fmt.Errorf("%q is not valid: it must be %s", v, want)
+		}
+		return nil
+	}}
+}

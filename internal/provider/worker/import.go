@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package worker
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+)
+
+// ImportState takes [plane:]account_id/worker or the identity; the Worker may be
+// given by id or by name. It reads the Worker at once, so that a wrong id is an
+// error here and everything that the plane says is in state.
+func (r *workerResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	id, ok := importIdentity(ctx, req, resp)
+	if !ok {
+		return
+	}
+	p := r.Data.ImportPlane(id.Plane, id.AccountID.ValueString(), &resp.Diagnostics)
+	if p == nil {
+		return
+	}
+	attempt := tfkit.Attempt{Verb: "import", Kind: "Worker", Name: id.Worker.ValueString(), Plane: p}
+	w, err := p.Client.Worker(ctx, id.Worker.ValueString())
+	switch {
+	case cloudflare.IsNotFound(err):
+		resp.Diagnostics.Append(attempt.FailedBecause(err, "check the Worker's id or name, the account, and the plane"))
+		return
+	case err != nil:
+		resp.Diagnostics.Append(attempt.Failed(err))
+		return
+	}
+	m := model{Plane: id.Plane, Observability: types.ObjectNull(observabilityTypes)}
+	m.setAll(ctx, w, p.AccountID, &resp.Diagnostics)
+	m.Observability = wholeObservability(ctx, w.Observability, &resp.Diagnostics)
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
+}
+
+// importIdentity is what is to be imported, from an import id or an identity.
+func importIdentity(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) (identityModel, bool) {
+	var m identityModel
+	if req.ID == "" {
+		resp.Diagnostics.Append(req.Identity.Get(ctx, &m)...)
+		return m, !resp.Diagnostics.HasError()
+	}
+	id, err := tfkit.ParseImportID(req.ID, "worker")
+	if err != nil {
+		resp.Diagnostics.AddAttributeError(path.Root("id"), "Invalid import id", tfkit.Sentence(err.Error()))
+		return m, false
+	}
+	return identityModel{
+		AccountID: types.StringValue(id.AccountID), Worker: types.StringValue(id.Parts[0]), Plane: tfkit.NullIfEmpty(id.Plane),
+	}, true
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Terraform-provider-hybridge is the Terraform provider: Terraform starts it, it
+// speaks HTTP to planes, and it ends with Terraform.
+package main
+
+import (
+	"flag"
+	"log"
+	"os"
+
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	debug := flag.Bool("debug", false, "run under a debugger: print how Terraform can attach to this process")
+	flag.Parse()
+
+	var opts []tf6server.ServeOpt
+	if *debug {
+		opts = append(opts, tf6server.WithManagedDebug())
+	}
+	if err := tf6server.Serve(provider.Address, provider.Server(version, os.Getenv), opts...); err != nil {
+		log.Fatalf("serving the provider: %v", err)
+	}
+}
