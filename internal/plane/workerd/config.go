@@ -17,9 +17,9 @@ import (
 // request line cannot. They MUST be stripped from what a client sends.
 const (
 	// ProtoHeader carries the scheme of the client's request, "http" or "https".
-	ProtoHeader = "Hybridge-Forwarded-Proto"
+	ProtoHeader = "X-Hybridge-Proto"
 	// CFHeader carries request.cf as JSON.
-	CFHeader = "Hybridge-Cf-Blob"
+	CFHeader = "X-Hybridge-Cf"
 )
 
 // RPCHost is the authority of a CONNECT request that opens a Cap'n Proto
