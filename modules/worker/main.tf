@@ -38,7 +38,7 @@ resource "hybridge_worker_version" "this" {
 }
 
 resource "hybridge_worker_deployment" "this" {
-  worker     = hybridge_worker.this.name
+  worker     = hybridge_worker.this.id
   plane      = var.plane
   version_id = coalesce(var.live_version_id, hybridge_worker_version.this.id)
   message    = var.message

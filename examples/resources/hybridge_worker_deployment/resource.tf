@@ -27,7 +27,7 @@ resource "hybridge_worker_version" "api" {
 }
 
 resource "hybridge_worker_deployment" "api" {
-  worker     = hybridge_worker.api.name
+  worker     = hybridge_worker.api.id
   version_id = coalesce(var.live_version_id, hybridge_worker_version.api.id)
 }
 

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package examples_test applies every directory of examples with a real CLI,
+// the built provider, a real self-hosted plane and real workerd.
+package examples_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/stage"
+)
+
+// programs are built once, by TestMain.
+var programs stage.Programs
+
+func TestMain(m *testing.M) { os.Exit(build(m)) }
+
+func build(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "hybridge-examples-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	if programs, err = stage.Build(ctx, "..", dir); err == nil {
+		programs.CLI = os.Getenv("HYBRIDGE_TERRAFORM")
+		programs, err = programs.Locate(ctx, "..")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// question is a request to a Worker and the answer that it has to give.
+type question struct {
+	output string // the output that holds the URL
+	path   string // appended to it
+	method string // GET if empty
+	body   string
+	status int // 200 if zero
+	want   string
+}
+
+// example says how a directory shows that it works.
+type example struct {
+	seed      string // a directory that is applied before, on the same plane
+	questions []question
+	outputs   map[string]string // regular expressions of outputs
+}
+
+const uuid = `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`
+
+// examples has an entry for every directory with .tf files.
+var examples = map[string]example{
+	"quickstart": {
+		questions: []question{
+			{output: "url", want: "Hello, world! (quickstart)"},
+			{output: "url", path: "hello/you", want: "Hello, you! (quickstart)"},
+			{output: "url", path: "planets/mars", want: `{"name":"mars","moons":2}`},
+			{output: "url", path: "nowhere", status: 404, want: `{"error":"nothing at /nowhere"}`},
+		},
+		outputs: map[string]string{"version_id": uuid},
+	},
+	"wasm": {
+		questions: []question{
+			{output: "url", method: "POST", body: "Wikipedia", want: "11e60398\n"},
+			{output: "url", status: 405, want: "POST something; the answer is its Adler-32 checksum.\n"},
+		},
+	},
+	"service-binding": {
+		questions: []question{
+			{output: "url", want: `{"path":"/","fruits":["apple","pear"]}`},
+			{output: "url", path: "price/pear", want: "pear: 4\n"},
+			{output: "url", path: "price/plum", status: 404, want: "no price for plum\n"},
+		},
+	},
+	"provider":                  {}, // configures planes and makes nothing
+	"resources/hybridge_worker": {}, // nothing is live, so nothing answers
+	"resources/hybridge_worker_version": {
+		questions: []question{{output: "preview_url", want: "Hello, at most 10 at a time"}},
+	},
+	"resources/hybridge_worker_deployment": {
+		questions: []question{{output: "url", want: "live"}},
+	},
+	"data-sources/hybridge_worker": {
+		seed:      "resources/hybridge_worker_deployment",
+		questions: []question{{output: "url", want: "live"}},
+	},
+	"data-sources/hybridge_worker_versions": {
+		seed:    "resources/hybridge_worker_deployment",
+		outputs: map[string]string{"newest": uuid},
+	},
+	"data-sources/hybridge_worker_deployments": {
+		seed: "resources/hybridge_worker_deployment",
+	},
+	"data-sources/hybridge_plane": {
+		outputs: map[string]string{"kind": "^self-hosted$"},
+	},
+}
+
+func TestEveryDirectoryIsApplied(t *testing.T) {
+	t.Parallel()
+	var found []string
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".terraform") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) == ".tf" && !slices.Contains(found, filepath.Dir(path)) {
+			found = append(found, filepath.Dir(path))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for dir := range examples {
+		known = append(known, dir)
+	}
+	slices.Sort(found)
+	slices.Sort(known)
+	if diff := cmp.Diff(found, known); diff != "" {
+		t.Errorf("directories with .tf files (-) and with an entry in this test (+):\n%s", diff)
+	}
+}
+
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	for dir, e := range examples {
+		t.Run(dir, func(t *testing.T) {
+			t.Parallel()
+			site := newSite(t)
+			if e.seed != "" {
+				site.apply(t, site.configuration(t, e.seed))
+			}
+			tf := site.configuration(t, dir)
+			site.apply(t, tf)
+			for _, q := range e.questions {
+				ask(t, tf, q)
+			}
+			for name, pattern := range e.outputs {
+				if got := output(t, tf, name); !regexp.MustCompile(pattern).MatchString(got) {
+					t.Errorf("output %s = %q, want a match of %s", name, got, pattern)
+				}
+			}
+			site.destroy(t, tf)
+		})
+	}
+}
+
+// site is a stage with a plane that runs as long as the test.
+type site struct {
+	stage *stage.Stage
+	plane *stage.Plane
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	st, err := stage.Open(t.TempDir(), programs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plane, err := st.StartPlane(t.Context(), "plane")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := plane.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the plane's log ends:\n%s", plane.LogTail(60))
+		}
+	})
+	if err := stage.CopyTree(filepath.Join(st.Dir, "modules", "worker"), filepath.Join("..", "modules", "worker")); err != nil {
+		t.Fatal(err)
+	}
+	return &site{stage: st, plane: plane}
+}
+
+// configuration copies a directory of examples to the site and runs init in it.
+// The import blocks stay behind: they name objects that exist nowhere.
+func (s *site) configuration(t *testing.T, dir string) *stage.Terraform {
+	t.Helper()
+	to := filepath.Join(s.stage.Dir, "examples", dir)
+	if err := stage.CopyTree(to, dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"import-by-string-id.tf", "import-by-identity.tf"} {
+		if err := os.RemoveAll(filepath.Join(to, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if strings.Contains(dir, "/") { // the snippets of the reference leave out what every configuration has
+		const preamble = "terraform {\n  required_providers {\n    hybridge = { source = \"hybridge/hybridge\" }\n  }\n}\n"
+		write(t, filepath.Join(to, "terraform.tf"), preamble)
+	}
+	tf := s.stage.Terraform(to, s.plane.Env())
+	run(t, tf, "init", "-no-color")
+	return tf
+}
+
+// apply applies and makes sure that nothing is left to do then.
+func (s *site) apply(t *testing.T, tf *stage.Terraform) string {
+	t.Helper()
+	out := run(t, tf, "apply", "-no-color", "-auto-approve")
+	empty, plan, err := tf.PlanIsEmpty(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !empty {
+		t.Errorf("the plan after an apply is not empty:\n%s", plan)
+	}
+	return out
+}
+
+func (s *site) destroy(t *testing.T, tf *stage.Terraform) {
+	t.Helper()
+	run(t, tf, "destroy", "-no-color", "-auto-approve")
+	if left := run(t, tf, "state", "list"); left != "" {
+		t.Errorf("destroy has left in the state:\n%s", left)
+	}
+}
+
+func run(t *testing.T, tf *stage.Terraform, args ...string) string {
+	t.Helper()
+	out, err := tf.Must(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func output(t *testing.T, tf *stage.Terraform, name string) string {
+	t.Helper()
+	var value string
+	if err := tf.Output(t.Context(), name, &value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func ask(t *testing.T, tf *stage.Terraform, q question) {
+	t.Helper()
+	method, status := q.method, q.status
+	if method == "" {
+		method = "GET"
+	}
+	if status == 0 {
+		status = 200
+	}
+	url := strings.TrimSuffix(output(t, tf, q.output), "/") + "/" + q.path
+	answer, err := stage.Ask(t.Context(), method, url, q.body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.Status != status || answer.Body != q.want {
+		t.Errorf("%s %s = %d %q, want %d %q", method, url, answer.Status, answer.Body, status, q.want)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
