@@ -56,7 +56,8 @@ type question struct {
 
 // example says how a directory shows that it works.
 type example struct {
-	seed      string // a directory that is applied before, on the same plane
+	seed      string            // a directory that is applied before, on the same plane
+	variables map[string]string // values of variables without a default
 	questions []question
 	outputs   map[string]string // regular expressions of outputs
 }
@@ -87,7 +88,9 @@ var examples = map[string]example{
 			{output: "url", path: "price/plum", status: 404, want: "no price for plum\n"},
 		},
 	},
-	"provider":                  {}, // configures planes and makes nothing
+	"provider": { // configures planes and makes nothing
+		variables: map[string]string{"paris_token": strings.Repeat("0", 40)},
+	},
 	"resources/hybridge_worker": {}, // nothing is live, so nothing answers
 	"resources/hybridge_worker_version": {
 		questions: []question{{output: "preview_url", want: "Hello, at most 10 at a time"}},
@@ -147,9 +150,9 @@ func TestExamples(t *testing.T) {
 			t.Parallel()
 			site := newSite(t)
 			if e.seed != "" {
-				site.apply(t, site.configuration(t, e.seed))
+				site.apply(t, site.configuration(t, e.seed, nil))
 			}
-			tf := site.configuration(t, dir)
+			tf := site.configuration(t, dir, e.variables)
 			site.apply(t, tf)
 			for _, q := range e.questions {
 				ask(t, tf, q)
@@ -196,7 +199,7 @@ func newSite(t *testing.T) *site {
 
 // configuration copies a directory of examples to the site and runs init in it.
 // The import blocks stay behind: they name objects that exist nowhere.
-func (s *site) configuration(t *testing.T, dir string) *stage.Terraform {
+func (s *site) configuration(t *testing.T, dir string, variables map[string]string) *stage.Terraform {
 	t.Helper()
 	to := filepath.Join(s.stage.Dir, "examples", dir)
 	if err := stage.CopyTree(to, dir); err != nil {
@@ -211,7 +214,11 @@ func (s *site) configuration(t *testing.T, dir string) *stage.Terraform {
 		const preamble = "terraform {\n  required_providers {\n    hybridge = { source = \"hybridge/hybridge\" }\n  }\n}\n"
 		write(t, filepath.Join(to, "terraform.tf"), preamble)
 	}
-	tf := s.stage.Terraform(to, s.plane.Env())
+	env := s.plane.Env()
+	for name, value := range variables {
+		env["TF_VAR_"+name] = value
+	}
+	tf := s.stage.Terraform(to, env)
 	run(t, tf, "init", "-no-color")
 	return tf
 }

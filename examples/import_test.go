@@ -24,7 +24,7 @@ func TestImportExamples(t *testing.T) {
 			t.Parallel()
 			site := newSite(t)
 			dir := filepath.Join("resources", kind)
-			tf := site.configuration(t, dir)
+			tf := site.configuration(t, dir, nil)
 			site.apply(t, tf)
 			ids := realIDs(t, tf, site, kind+".api")
 

@@ -25,5 +25,4 @@ provider "hybridge" {
 variable "paris_token" {
   type      = string
   sensitive = true
-  default   = "0000000000000000000000000000000000000000"
 }
