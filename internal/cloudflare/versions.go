@@ -141,8 +141,10 @@ func (c *Client) deployableVersions(ctx context.Context, name string) ([]Version
 		_, err = c.decode(&a, &result)
 	}
 	if IsNotFound(err) {
-		// A Worker without any version is no script yet.
-		return nil, nil
+		// A Worker without any version need not be a script yet.
+		if _, workerErr := c.FreshWorker(ctx, name); workerErr == nil {
+			return nil, nil
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listing the versions of Worker %q: %w", name, err)

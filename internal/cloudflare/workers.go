@@ -227,13 +227,16 @@ func (c *Client) DeleteWorker(ctx context.Context, idOrName string, force bool) 
 }
 
 // WorkerName gives the name of a Worker that is known by id or name. The scripts
-// endpoints want names.
+// endpoints want names. What is no id is taken for a name, without a request.
 func (c *Client) WorkerName(ctx context.Context, idOrName string) (string, error) {
 	c.cache.mu.Lock()
 	name, ok := c.cache.names[idOrName]
 	c.cache.mu.Unlock()
 	if ok {
 		return name, nil
+	}
+	if !looksLikeID(idOrName) {
+		return idOrName, nil
 	}
 	w, err := c.Worker(ctx, idOrName)
 	if err != nil {
