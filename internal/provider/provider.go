@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
 	planedata "github.com/hybridge/terraform-provider-hybridge/internal/provider/plane"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/version"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/worker"
 )
 
@@ -46,6 +47,7 @@ func (p *hybridge) Schema(_ context.Context, _ provider.SchemaRequest, resp *pro
 func (p *hybridge) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		worker.NewResource,
+		version.NewResource,
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/bundle"
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 )
 
@@ -50,17 +51,42 @@ func describePlane(name string) string {
 // are made on first use, so that one with broken settings never keeps the
 // others from working. Data is safe for concurrent use.
 type Data struct {
+	// Bundler reads and remembers Workers' code, for all resources together.
+	Bundler *bundle.Bundler
+
 	planes map[string]func() (*Plane, error)
+
+	mu   sync.Mutex
+	kept map[string]bool
 }
 
 // NewData returns the planes that open makes, by name. Each function is called
 // once at most; its error MUST say what to change where.
 func NewData(open map[string]func() (*Plane, error)) *Data {
-	d := &Data{planes: make(map[string]func() (*Plane, error), len(open))}
+	d := &Data{
+		Bundler: bundle.NewBundler(),
+		planes:  make(map[string]func() (*Plane, error), len(open)),
+		kept:    map[string]bool{},
+	}
 	for name, f := range open {
 		d.planes[name] = sync.OnceValues(f)
 	}
 	return d
+}
+
+// Keep notes that this run created or adopted the object with this id, so that a
+// Delete later in the same run, e.g. that of a replaced resource, spares it.
+func (d *Data) Keep(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.kept[id] = true
+}
+
+// Kept reports whether Keep was called for this id.
+func (d *Data) Kept(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.kept[id]
 }
 
 // Names lists the named planes in order, without the default one.
@@ -87,7 +113,7 @@ func (d *Data) Plane(name types.String, diags *diag.Diagnostics) *Plane {
 	}
 	p, err := open()
 	if err != nil {
-		diags.AddAttributeError(at, "Plane is not configured",
+		diags.AddAttributeError(at, "Plane cannot be used",
 			fmt.Sprintf("The settings of %s cannot be used: %s", describePlane(name.ValueString()), err))
 		return nil
 	}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package version
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+)
+
+// Keys of the private state: what the provider needs to remember and nobody
+// needs to see.
+const (
+	workerNameKey = "worker_name" // the Worker's name when it was read last
+	markerKey     = "marker"      // of an imported version: the marker that it carries, if any
+	adoptedKey    = "adopted"     // true for a version that something else uploaded
+	bundlerKey    = "bundler"     // what made the modules, e.g. "esbuild 0.28.2"
+)
+
+// privateReader and privateWriter are the framework's private state.
+type privateReader interface {
+	GetKey(ctx context.Context, key string) ([]byte, diag.Diagnostics)
+}
+
+type privateWriter interface {
+	SetKey(ctx context.Context, key string, value []byte) diag.Diagnostics
+}
+
+func recall[T any](ctx context.Context, from privateReader, key string) (value T) {
+	text, diags := from.GetKey(ctx, key)
+	if diags.HasError() || len(text) == 0 || json.Unmarshal(text, &value) != nil {
+		var none T
+		return none // an unreadable memory is none
+	}
+	return value
+}
+
+func remember(ctx context.Context, in privateWriter, key string, value any) diag.Diagnostics {
+	text, err := json.Marshal(value)
+	if err != nil {
+		// Texts and booleans always marshal.
+		panic(err)
+	}
+	return in.SetKey(ctx, key, text)
+}
+
+// sameWorker reports whether the wanted Worker is the version's own, by id or by
+// name.
+func sameWorker(ctx context.Context, wanted types.String, state model, private privateReader) bool {
+	return wanted.Equal(state.Worker) || wanted.Equal(state.WorkerID) ||
+		wanted.ValueString() == recall[string](ctx, private, workerNameKey)
+}
+
+// isMarked reports whether an imported version was made from what the digest
+// identifies. A marker has 128 bits of it: nobody finds a second source for it.
+func isMarked(ctx context.Context, private privateReader, digest types.String) bool {
+	if digest.IsUnknown() {
+		return false
+	}
+	wanted, err := marker(digest.ValueString())
+	return err == nil && wanted == recall[string](ctx, private, markerKey)
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package version is a version of a Worker in Terraform: the resource
+// hybridge_worker_version.
+package version
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/resourcevalidator"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/bundle"
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+)
+
+var (
+	_ resource.Resource                     = (*versionResource)(nil)
+	_ resource.ResourceWithConfigure        = (*versionResource)(nil)
+	_ resource.ResourceWithConfigValidators = (*versionResource)(nil)
+	_ resource.ResourceWithIdentity         = (*versionResource)(nil)
+	_ resource.ResourceWithImportState      = (*versionResource)(nil)
+	_ resource.ResourceWithModifyPlan       = (*versionResource)(nil)
+	_ resource.ResourceWithValidateConfig   = (*versionResource)(nil)
+)
+
+type versionResource struct{ tfkit.Resource }
+
+// NewResource makes the resource hybridge_worker_version.
+func NewResource() resource.Resource { return &versionResource{} }
+
+func (r *versionResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = "hybridge_worker_version"
+}
+
+func (r *versionResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema = resourceSchema()
+}
+
+// ConfigValidators implements resource.ResourceWithConfigValidators.
+func (r *versionResource) ConfigValidators(context.Context) []resource.ConfigValidator {
+	return []resource.ConfigValidator{
+		resourcevalidator.ExactlyOneOf(path.MatchRoot("bundle"), path.MatchRoot("prebuilt"), path.MatchRoot("script")),
+	}
+}
+
+// ValidateConfig refuses bindings that can never work. Unknown values are looked
+// at by ModifyPlan.
+func (r *versionResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	m.checkNames(ctx, &resp.Diagnostics)
+	for name, value := range m.RawBindings.Elements() {
+		if text, ok := value.(types.String); ok && !text.IsUnknown() && !text.IsNull() {
+			rawBinding(name, text.ValueString(), &resp.Diagnostics)
+		}
+	}
+}
+
+func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	p := r.Data.Plane(m.Plane, &resp.Diagnostics)
+	if p == nil {
+		return
+	}
+	up := m.upload(ctx, r.Data.Bundler, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	v, adopted, err := createOrAdopt(ctx, p.Client, m, up)
+	if err != nil {
+		m.uploadFailed(err, p, &resp.Diagnostics)
+		return
+	}
+	tflog.Info(ctx, "version", map[string]any{"id": v.ID, "worker": m.Worker.ValueString(), "adopted": adopted, "bytes": up.Bundle.Size, "bundler": up.Bundle.Code.Bundler})
+	r.Data.Keep(v.ID)
+	m.setVersion(v)
+	m.Size = types.Int64Value(up.Bundle.Size)
+	m.AccountID = types.StringValue(p.AccountID)
+	m.settleTexts()
+	w, err := p.Client.Worker(ctx, m.Worker.ValueString())
+	if err != nil {
+		// The version exists: state must know it, or it would be uploaded again.
+		resp.Diagnostics.Append(m.attempt("create", p).Failed(err))
+		w = &cloudflare.Worker{ID: m.Worker.ValueString(), Name: m.Worker.ValueString()}
+	}
+	m.WorkerID = types.StringValue(w.ID)
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
+	resp.Diagnostics.Append(remember(ctx, resp.Private, workerNameKey, w.Name)...)
+	resp.Diagnostics.Append(remember(ctx, resp.Private, adoptedKey, adopted)...)
+	resp.Diagnostics.Append(remember(ctx, resp.Private, bundlerKey, up.Bundle.Code.Bundler)...)
+}
+
+// upload builds what the plan describes, or adds an error: also if the sources
+// are no longer those that were planned.
+func (m model) upload(ctx context.Context, bundler *bundle.Bundler, diags *diag.Diagnostics) bundle.Upload {
+	content, _ := m.content(ctx, diags)
+	src, _ := m.source(ctx, diags)
+	planned := &bundle.Code{SHA256: m.CodeSHA256.ValueString(), Modules: mapOf(ctx, m.ModulesSHA256, diags)}
+	if diags.HasError() {
+		return bundle.Upload{}
+	}
+	built, err := bundler.Build(ctx, src, planned)
+	if err != nil {
+		m.codeFailed(err, diags)
+		return bundle.Upload{}
+	}
+	mark, err := marker(m.Digest.ValueString())
+	if err != nil {
+		diags.AddError("Cannot identify the version", tfkit.Sentence(err.Error()))
+		return bundle.Upload{}
+	}
+	annotations := map[string]string{cloudflare.AnnotationMessage: cloudflare.Marking{Marker: mark, Message: m.Message.ValueString()}.String()}
+	if tag := m.Tag.ValueString(); tag != "" {
+		annotations[cloudflare.AnnotationTag] = tag
+	}
+	return bundle.Upload{
+		Bundle: built, Bindings: content.Bindings,
+		CompatibilityDate: content.CompatibilityDate, CompatibilityFlags: content.CompatibilityFlags,
+		Placement: content.Placement, Limits: content.Limits, Annotations: annotations,
+	}
+}
+
+// createOrAdopt looks for a version of the same content before it uploads one.
+func createOrAdopt(ctx context.Context, client *cloudflare.Client, m model, up bundle.Upload) (v *cloudflare.Version, adopted bool, err error) {
+	mark := cloudflare.ParseMarker(up.Annotations[cloudflare.AnnotationMessage]).Marker
+	if m.Adopt.ValueBool() {
+		v, err := client.FindVersion(ctx, m.Worker.ValueString(), mark)
+		if err != nil || v != nil {
+			return v, v != nil, err
+		}
+	}
+	v, err = client.CreateVersion(ctx, m.Worker.ValueString(), cloudflare.VersionUpload{
+		Marker: mark,
+		Body:   func() (io.ReadCloser, int64, error) { return up.Body() },
+	})
+	return v, false, err
+}
+
+// Read finds out whether the version still exists. What it is cannot change.
+func (r *versionResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	tfkit.Read(ctx, req, resp, model.identity, func(ctx context.Context, m *model, diags *diag.Diagnostics) bool {
+		p := r.planeOf(*m, diags)
+		if p == nil {
+			return false
+		}
+		w, err := p.Client.Worker(ctx, m.WorkerID.ValueString())
+		var exists bool
+		if err == nil {
+			exists, err = p.Client.VersionExists(ctx, w.ID, m.ID.ValueString())
+		}
+		switch {
+		case cloudflare.IsNotFound(err):
+			return false
+		case err != nil:
+			diags.Append(m.attempt("read", p).Failed(err))
+			return false
+		}
+		diags.Append(remember(ctx, resp.Private, workerNameKey, w.Name)...)
+		return exists
+	})
+}
+
+// Update writes state alone: a version never changes. What differs is how the
+// same version is written, or what an import could not know.
+func (r *versionResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if m.Size.IsUnknown() {
+		up := m.upload(ctx, r.Data.Bundler, &resp.Diagnostics)
+		if resp.Diagnostics.HasError() {
+			return
+		}
+		m.Size = types.Int64Value(up.Bundle.Size)
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
+}
+
+// Delete forgets the version, or deletes it if asked to and nothing needs it.
+func (r *versionResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	var m model
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() || !m.DeleteOnDestroy.ValueBool() {
+		return
+	}
+	p := r.planeOf(m, &resp.Diagnostics)
+	if p == nil {
+		return
+	}
+	id := m.ID.ValueString()
+	if recall[bool](ctx, req.Private, adoptedKey) || r.Data.Kept(id) {
+		m.leave(p, "it was adopted, so something else may rely on it", &resp.Diagnostics)
+		return
+	}
+	live, err := p.Client.LiveDeployment(ctx, m.WorkerID.ValueString())
+	switch {
+	case cloudflare.IsNotFound(err):
+	case err != nil:
+		resp.Diagnostics.Append(m.attempt("delete", p).Failed(err))
+		return
+	case live != nil && slices.ContainsFunc(live.Versions, func(s cloudflare.Share) bool { return s.VersionID == id }):
+		m.leave(p, "it is live", &resp.Diagnostics)
+		return
+	}
+	if err := p.Client.DeleteVersion(ctx, m.WorkerID.ValueString(), id); err != nil && !cloudflare.IsNotFound(err) {
+		resp.Diagnostics.Append(m.attempt("delete", p).Failed(err))
+	}
+}
+
+// leave says that the version stays although its deletion was asked for.
+func (m model) leave(p *tfkit.Plane, why string, diags *diag.Diagnostics) {
+	diags.AddWarning("Version was not deleted", fmt.Sprintf("Version %s of Worker %q stays on %s, although delete_on_destroy is set: %s. Terraform no longer manages it.",
+		m.ID.ValueString(), m.Worker.ValueString(), p, why))
+}
+
+// planeOf returns the plane that a version in state lives on, or nil after it
+// has added an error.
+func (r *versionResource) planeOf(state model, diags *diag.Diagnostics) *tfkit.Plane {
+	p := r.Data.Plane(state.Plane, diags)
+	if p == nil || !p.SameAccount(state.AccountID, "Version "+state.ID.ValueString(), diags) {
+		return nil
+	}
+	return p
+}
