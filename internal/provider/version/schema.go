@@ -7,7 +7,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/objectvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -195,13 +194,12 @@ func contentAttributes() map[string]schema.Attribute {
 		"limits": schema.SingleNestedAttribute{
 			Optional:            true,
 			MarkdownDescription: "Limits per invocation. Default: the plane's.",
-			Validators: []validator.Object{objectvalidator.AtLeastOneOf(
-				path.MatchRoot("limits").AtName("cpu_ms"), path.MatchRoot("limits").AtName("subrequests"))},
 			Attributes: map[string]schema.Attribute{
 				"cpu_ms": schema.Int64Attribute{
 					Optional:            true,
 					MarkdownDescription: "CPU time in milliseconds.",
-					Validators:          []validator.Int64{int64validator.AtLeast(1)},
+					Validators: []validator.Int64{int64validator.AtLeast(1), int64validator.AtLeastOneOf(
+						path.MatchRelative().AtParent().AtName("subrequests"))},
 				},
 				"subrequests": schema.Int64Attribute{
 					Optional:            true,
