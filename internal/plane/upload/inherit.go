@@ -38,7 +38,7 @@ func Resolve(bindings []registry.Binding, keep []string, prev Previous, strict b
 			} else if strict {
 				problems = append(problems, refuse(CodeUnresolvedInherit, "inherit binding '%s' is invalid: the version that it inherits from has no binding of this name", b.Name))
 			}
-		case keepsValue(b):
+		case KeepsValue(b):
 			got, ok := lookup(prev.Latest, b.Name)
 			if !ok || got.Type != b.Type {
 				problems = append(problems, refuse(CodeInvalid, "binding %q has no %q, and the latest version has no binding of type %s with this name whose value could be kept", b.Name, payload[b.Type], b.Type))
@@ -61,8 +61,9 @@ func Resolve(bindings []registry.Binding, keep []string, prev Previous, strict b
 	return out, nil
 }
 
-// keepsValue says whether b is a binding without its value.
-func keepsValue(b registry.Binding) bool {
+// KeepsValue says whether b is a binding without its value, which keeps the one that
+// the latest version has.
+func KeepsValue(b registry.Binding) bool {
 	need := payload[b.Type]
 	if need == "" {
 		return false

@@ -13,6 +13,7 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"net/http"
 	"strings"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
@@ -149,6 +150,9 @@ func readBounded(r io.Reader, limit int64) ([]byte, error) {
 func readError(doing string, err error) error {
 	if isOurs(err) {
 		return err
+	}
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return refuse(CodeTooLarge, "the upload is larger than the %d bytes that a request may have", tooLarge.Limit)
 	}
 	return refuse(CodeBadBody, "%s: %v", doing, err)
 }

@@ -30,7 +30,10 @@ func Parse(contentType string, r io.Reader, store BlobStore, lim Limits) (*Uploa
 	if err != nil {
 		return nil, err
 	}
-	return u, u.takeModules(b.parts)
+	if err := u.takeModules(b.parts); err != nil {
+		return nil, err
+	}
+	return u, nil
 }
 
 // ParsePatch reads the body of a settings patch: one JSON part "settings".
@@ -64,7 +67,10 @@ func parseRawScript(r io.Reader, store BlobStore, lim Limits) (*Upload, error) {
 		return nil, err
 	}
 	m.ContentType = scriptType
-	return u, u.takeModules([]part{{name: rawScriptPart, module: m}})
+	if err := u.takeModules([]part{{name: rawScriptPart, module: m}}); err != nil {
+		return nil, err
+	}
+	return u, nil
 }
 
 // takeModules names the modules and puts the entry first. The entry is the part
