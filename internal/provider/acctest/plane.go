@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package acctest is what tests of the provider share: a self-hosted plane in the
+// test process, the provider as Terraform sees it, with and without a Terraform
+// CLI, and the search for values that must not appear anywhere.
+package acctest
+
+import (
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/fault"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
+)
+
+// Plane is a self-hosted plane in the test process. No workerd runs: what is
+// deployed is recorded by Runtime.
+type Plane struct {
+	URL       string // ends in /client/v4
+	AccountID string
+	Token     string // may do everything
+	Registry  *registry.Registry
+	Runtime   *Runtime
+	// Faults stand between the provider and the plane, and record requests.
+	Faults *fault.Script
+}
+
+// NewPlane starts a plane that lives as long as the test.
+func NewPlane(t testing.TB) *Plane {
+	t.Helper()
+	ctx := t.Context()
+	reg, err := registry.Open(ctx, filepath.Join(t.TempDir(), "plane"))
+	if err != nil {
+		t.Fatalf("opening the registry: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := reg.Close(); err != nil {
+			t.Errorf("closing the registry: %v", err)
+		}
+	})
+	account, err := reg.CreateAccount(ctx, "test", "acme")
+	if err != nil {
+		t.Fatalf("creating the account: %v", err)
+	}
+	runtime := &Runtime{}
+	p, err := plane.New(plane.Config{
+		Registry: reg, Runtime: runtime, Log: hclog.NewNullLogger(), Version: "test", WorkerdVersion: "none",
+		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: 8787},
+	})
+	if err != nil {
+		t.Fatalf("making the plane: %v", err)
+	}
+	faults := &fault.Script{}
+	server := httptest.NewServer(faults.Handler(p.Handler()))
+	t.Cleanup(server.Close)
+	made := &Plane{URL: server.URL + "/client/v4", AccountID: account.ID, Registry: reg, Runtime: runtime, Faults: faults}
+	made.Token = made.TokenFor(t, "admin")
+	return made
+}
+
+// TokenFor mints a token with these permissions: groups or shorthands.
+func (p *Plane) TokenFor(t testing.TB, permissions ...string) string {
+	t.Helper()
+	groups, err := plane.ExpandPermissions(permissions)
+	if err != nil {
+		t.Fatalf("minting a token: %v", err)
+	}
+	text := registry.MintToken()
+	if _, err := p.Registry.CreateToken(t.Context(), p.AccountID, "test "+text, text, groups); err != nil {
+		t.Fatalf("minting a token: %v", err)
+	}
+	return text
+}
+
+// Writes counts the requests so far that were to change something.
+func (p *Plane) Writes() int {
+	n := 0
+	for _, r := range p.Faults.Requests() {
+		if r.Method != "GET" && r.Method != "HEAD" {
+			n++
+		}
+	}
+	return n
+}
+
+// Env is an environment that configures the plane as the default one.
+func (p *Plane) Env(name string) string {
+	switch name {
+	case "CLOUDFLARE_API_TOKEN":
+		return p.Token
+	case "CLOUDFLARE_ACCOUNT_ID":
+		return p.AccountID
+	case "CLOUDFLARE_BASE_URL":
+		return p.URL
+	}
+	return ""
+}
+
+// NoEnv is an environment without anything.
+func NoEnv(string) string { return "" }
+
+// MissingID is an id that nothing has.
+const MissingID = "00000000000000000000000000000001"
