@@ -22,7 +22,7 @@ type cache struct {
 	lists   map[string]*call[map[string]Worker] // at most one: all Workers, by id and by name
 	written map[string]bool                     // ids and names that this process changed: always asked for
 
-	names map[string]string // Worker id -> name and name -> name
+	refs map[string]WorkerRef // by id and by name
 
 	// Workers, by name, that this process created and has not yet given a version
 	// or a deployment: that they have none needs no request.
@@ -39,7 +39,7 @@ func newCache() *cache {
 		workers:     map[string]*call[*Worker]{},
 		lists:       map[string]*call[map[string]Worker]{},
 		written:     map[string]bool{},
-		names:       map[string]string{},
+		refs:        map[string]WorkerRef{},
 		versionless: map[string]bool{},
 		undeployed:  map[string]bool{},
 		uploaded:    map[string]map[string]bool{},
@@ -110,12 +110,15 @@ func isCancellation(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// learn remembers which name belongs to which id.
+// learn remembers which name belongs to which id. The lock must not be held.
 func (k *cache) learn(w Worker) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.names[w.ID] = w.Name
-	k.names[w.Name] = w.Name
+	if old := k.refs[w.ID]; old.Name != w.Name {
+		delete(k.refs, old.Name) // it was renamed
+	}
+	ref := WorkerRef{ID: w.ID, Name: w.Name}
+	k.refs[w.ID], k.refs[w.Name] = ref, ref
 }
 
 // alias lets a Worker that was asked for by one key be found by the other.
@@ -146,11 +149,11 @@ func (k *cache) touched(keys ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, key := range keys {
-		if name := k.names[key]; name != "" {
-			k.written[name] = true
+		ref := k.refs[key]
+		for _, each := range [...]string{key, ref.ID, ref.Name} {
+			k.written[each] = true
+			delete(k.workers, each)
 		}
-		k.written[key] = true
-		delete(k.workers, key)
 	}
 }
 
@@ -158,12 +161,14 @@ func (k *cache) touched(keys ...string) {
 func (k *cache) forget(idOrName string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	name := k.names[idOrName]
-	for key, n := range k.names {
-		if n == name {
-			delete(k.names, key)
-			k.written[key] = true
-		}
+	ref := k.refs[idOrName]
+	name := ref.Name
+	if name == "" {
+		name = idOrName
+	}
+	for _, key := range [...]string{idOrName, ref.ID, ref.Name} {
+		delete(k.refs, key)
+		k.written[key] = true
 	}
 	delete(k.versionless, name)
 	delete(k.undeployed, name)
@@ -190,7 +195,10 @@ func (k *cache) uploadedTo(name, versionID string) {
 func (k *cache) deletedVersion(worker, versionID string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	name := k.names[worker]
+	name := worker
+	if ref, ok := k.refs[worker]; ok {
+		name = ref.Name
+	}
 	delete(k.versions, name)
 	delete(k.uploaded[name], versionID)
 }

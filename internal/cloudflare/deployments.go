@@ -16,7 +16,7 @@ import (
 // Deployments lists the deployments of a Worker, by id or name, newest first:
 // the first one is live. The answer is shared until this process deploys.
 func (c *Client) Deployments(ctx context.Context, worker string) ([]Deployment, error) {
-	name, err := c.WorkerName(ctx, worker)
+	name, err := c.workerName(ctx, worker)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (c *Client) listDeployments(ctx context.Context, name string) ([]Deployment
 // there somebody may deploy between the look and the call. If the answer gets
 // lost, the history is looked at before anything is repeated.
 func (c *Client) CreateDeployment(ctx context.Context, worker string, in DeploymentInput) (*Deployment, error) {
-	name, err := c.WorkerName(ctx, worker)
+	name, err := c.workerName(ctx, worker)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (c *Client) deploy(ctx context.Context, name string, in DeploymentInput) (*
 		if err == nil && !changed {
 			return d, nil
 		}
-		if !changed && !isPrecondition(err) {
+		if !changed && !isPrecondition(err) && !IsConflict(err) {
 			return nil, err
 		}
 		// Somebody else deployed after we looked: what is live now decides.

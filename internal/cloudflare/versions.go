@@ -22,7 +22,7 @@ func (c *Client) CreateVersion(ctx context.Context, worker string, up VersionUpl
 	if err != nil {
 		return nil, err
 	}
-	name, err := c.WorkerName(ctx, worker)
+	name, err := c.workerName(ctx, worker)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (c *Client) getVersion(ctx context.Context, worker, versionID string, modul
 // id, number, created_on, source and annotations. The answer is shared until
 // this process uploads a version.
 func (c *Client) DeployableVersions(ctx context.Context, worker string) ([]Version, error) {
-	name, err := c.WorkerName(ctx, worker)
+	name, err := c.workerName(ctx, worker)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ func (c *Client) FindVersion(ctx context.Context, worker, marker string) (*Versi
 // VersionExists reports whether the Worker has this version. One that the
 // Worker's deployments or an earlier list show needs no request of its own.
 func (c *Client) VersionExists(ctx context.Context, worker, versionID string) (bool, error) {
-	name, err := c.WorkerName(ctx, worker)
+	name, err := c.workerName(ctx, worker)
 	if IsNotFound(err) {
 		return false, nil
 	}

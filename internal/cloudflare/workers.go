@@ -226,23 +226,36 @@ func (c *Client) DeleteWorker(ctx context.Context, idOrName string, force bool) 
 	return nil
 }
 
-// WorkerName gives the name of a Worker that is known by id or name. The scripts
-// endpoints want names. What is no id is taken for a name, without a request.
-func (c *Client) WorkerName(ctx context.Context, idOrName string) (string, error) {
+// WorkerRef is what names a Worker.
+type WorkerRef struct {
+	ID   string // never changes
+	Name string
+}
+
+// WorkerRef gives id and name of a Worker that is known by one of them. For one
+// that this process has seen it needs no request.
+func (c *Client) WorkerRef(ctx context.Context, idOrName string) (WorkerRef, error) {
 	c.cache.mu.Lock()
-	name, ok := c.cache.names[idOrName]
+	ref, ok := c.cache.refs[idOrName]
 	c.cache.mu.Unlock()
 	if ok {
-		return name, nil
-	}
-	if !looksLikeID(idOrName) {
-		return idOrName, nil
+		return ref, nil
 	}
 	w, err := c.Worker(ctx, idOrName)
 	if err != nil {
-		return "", err
+		return WorkerRef{}, err
 	}
-	return w.Name, nil
+	return WorkerRef{ID: w.ID, Name: w.Name}, nil
+}
+
+// workerName gives the name of a Worker that is known by id or name: the scripts
+// endpoints want names. What is no id is taken for a name, without a request.
+func (c *Client) workerName(ctx context.Context, idOrName string) (string, error) {
+	if !looksLikeID(idOrName) {
+		return idOrName, nil
+	}
+	ref, err := c.WorkerRef(ctx, idOrName)
+	return ref.Name, err
 }
 
 // lookThenRepeat runs act. After an outcome that is unknown it looks whether act

@@ -66,12 +66,12 @@ func sameWorker(ctx context.Context, p *tfkit.Plane, plan, state model) bool {
 	if p == nil || plan.Worker.IsUnknown() || !plan.Plane.Equal(state.Plane) {
 		return false
 	}
-	was, err := p.Client.WorkerName(ctx, state.Worker.ValueString())
+	was, err := p.Client.WorkerRef(ctx, state.Worker.ValueString())
 	if err != nil {
 		return false
 	}
-	is, err := p.Client.WorkerName(ctx, plan.Worker.ValueString())
-	return err == nil && was == is
+	is, err := p.Client.WorkerRef(ctx, plan.Worker.ValueString())
+	return err == nil && was.ID == is.ID
 }
 
 // checkVersion refuses a version that the Worker does not have.
