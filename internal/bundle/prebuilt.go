@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 )
@@ -72,11 +73,12 @@ func (d Directory) run(ctx context.Context, b *Bundler) (*Bundle, []stamp, error
 		if err != nil {
 			return nil, nil, fmt.Errorf("reading module %s: %w", name, err)
 		}
+		read := time.Now()
 		sum, err := b.hashCached(path, info)
 		if err != nil {
 			return nil, nil, fmt.Errorf("reading module %s: %w", name, err)
 		}
-		stamps = append(stamps, stamp{path: path, meta: metaOf(info), sha256: sum})
+		stamps = append(stamps, fileStamp(path, info, sum, read))
 		contentType := typesByExtension[extension(name)]
 		if contentType == "" {
 			return nil, nil, &InputError{Option: "include", Text: "module " + name + " has an extension of no known module type",
