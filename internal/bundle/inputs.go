@@ -63,21 +63,31 @@ func (in *inputs) builtinNames() []string {
 	return names
 }
 
-// stamps describes everything that decides what esbuild reads: the files, and
-// the project's directories, in which a new file could take precedence.
+// stamps describes everything that decides what esbuild reads: the files, the
+// package.json files, and the project's directories, in which a new file could
+// take precedence.
 func (in *inputs) stamps() []stamp {
 	var stamps []stamp
-	dirs := map[string]struct{}{}
+	dirs := map[string]struct{}{in.root: {}, filepath.Join(in.root, "node_modules"): {}}
 	for path, f := range in.files {
 		stamps = append(stamps, f.stamp)
-		if !isInNodeModules(path) {
-			dirs[filepath.Dir(path)] = struct{}{}
+		if isInNodeModules(path) {
+			continue
+		}
+		for dir := filepath.Dir(path); within(in.root, dir); dir = filepath.Dir(dir) {
+			dirs[dir] = struct{}{}
+		}
+		dirs[filepath.Dir(path)] = struct{}{} // outside of the project
+	}
+	for _, m := range in.manifests {
+		if m != nil {
+			stamps = append(stamps, m.stamp)
 		}
 	}
 	for dir := range dirs {
 		stamps = append(stamps, pathStamp(dir))
 	}
-	return append(stamps, pathStamp(filepath.Join(in.root, "node_modules")))
+	return stamps
 }
 
 // names is the identity of all inputs by name. tsconfig is the file that is used
@@ -87,26 +97,38 @@ func (in *inputs) names(tsconfig string) (map[string]string, error) {
 		return nil, err
 	}
 	names := map[string]string{}
-	packages := map[string][]string{} // "npm:name@version" -> its parts
+	parts := map[string][]string{} // of npm packages and of names that two files share
 	for path, f := range in.files {
 		at := in.place(path)
-		if at.pkg == "" {
-			names[at.name] = f.sha256
+		name := at.name
+		if at.pkg != "" {
+			name = at.pkg
+		}
+		names[name] = f.sha256
+		parts[name] = append(parts[name], at.name+"\x00"+f.sha256)
+	}
+	for name, list := range parts {
+		// Two copies of one version, as npm nests them, are one.
+		slices.Sort(list)
+		list = slices.Compact(list)
+		if len(list) == 1 && !strings.HasPrefix(name, npmPrefix) {
 			continue
 		}
-		packages[at.pkg] = append(packages[at.pkg], at.name+"\x00"+f.sha256)
-	}
-	for name, parts := range packages {
-		// Two copies of one version, as npm nests them, are one.
-		slices.Sort(parts)
 		h := sha256.New()
-		for _, part := range slices.Compact(parts) {
+		for _, part := range list {
 			fmt.Fprintf(h, "%s\n", part)
 		}
 		names[name] = hex.EncodeToString(h.Sum(nil))
 	}
 	return names, nil
 }
+
+// npmPrefix begins the name of an installed package, workspacePrefix that of a
+// file of another package of the workspace.
+const (
+	npmPrefix       = "npm:"
+	workspacePrefix = "workspace:"
+)
 
 // location is a file's name: within an npm package if pkg is set, else within
 // the project.
@@ -123,7 +145,7 @@ func (in *inputs) place(path string) location {
 			name += "/" + scoped
 		}
 		dir := filepath.FromSlash(slashed[:i+len("/node_modules/")] + name)
-		return location{pkg: "npm:" + name + "@" + in.manifest(dir).version(), name: file}
+		return location{pkg: npmPrefix + name + "@" + in.manifest(dir).version(), name: file}
 	}
 	if rel, err := filepath.Rel(in.root, path); err == nil && !strings.HasPrefix(rel, "..") {
 		return location{name: filepath.ToSlash(rel)}
@@ -137,7 +159,7 @@ func (in *inputs) place(path string) location {
 		if m := in.manifest(dir); m != nil && m.Name != "" {
 			rel, err := filepath.Rel(dir, path)
 			if err == nil {
-				return location{name: "workspace:" + m.Name + "/" + filepath.ToSlash(rel)}
+				return location{name: workspacePrefix + m.Name + "/" + filepath.ToSlash(rel)}
 			}
 		}
 		if filepath.Dir(dir) == dir {

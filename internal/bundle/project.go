@@ -38,17 +38,26 @@ func (p Project) key() string {
 	if tsconfig != "" {
 		tsconfig, _ = filepath.Abs(tsconfig)
 	}
-	return keyOf("project", p.canonicalOptions(), abs, tsconfig)
+	return keyOf("project", p.canonicalOptions(nil), p.NodeBuiltins, abs, tsconfig)
 }
 
-// canonicalOptions are the options as they enter the identity. Paths are not
-// among them: the entrypoint is added by its name, tsconfig by its content.
-func (p Project) canonicalOptions() projectOptions {
+// canonicalOptions are the options as they enter the identity. The entrypoint is
+// not among them, it is added by its name; nor is tsconfig, of which the content
+// counts. An alias for a file by absolute path is named like an input.
+func (p Project) canonicalOptions(in *inputs) projectOptions {
 	external := append([]string(nil), p.External...)
 	sort.Strings(external)
+	alias := map[string]string{}
+	for from, to := range p.Alias {
+		if real, err := realPath(to); err == nil && filepath.IsAbs(to) && in != nil {
+			at := in.place(real)
+			to = "file:" + at.pkg + "/" + at.name
+		}
+		alias[from] = to
+	}
 	return projectOptions{
 		Minify: p.Minify, Sourcemap: p.Sourcemap,
-		Define: p.Define, External: external, Alias: p.Alias,
+		Define: p.Define, External: external, Alias: alias,
 	}
 }
 
@@ -106,7 +115,7 @@ func (p Project) run(ctx context.Context) (*Bundle, *inputs, error) {
 		Builtins: in.builtinNames(),
 		Warnings: warnings,
 	}
-	code.SHA256 = codeDigest("project", in.place(entry).name, p.canonicalOptions(), names)
+	code.SHA256 = codeDigest("project", in.place(entry).name, p.canonicalOptions(in), names)
 	return &Bundle{Code: code, Main: main, Modules: modules, Size: sizeOf(modules)}, in, nil
 }
 

@@ -309,6 +309,25 @@ func TestEveryOptionIsPartOfTheIdentity(t *testing.T) {
 	}
 }
 
+func TestAliasByAbsolutePathDoesNotTieTheIdentityToTheCheckout(t *testing.T) {
+	t.Parallel()
+	aliased := func() *bundle.Code {
+		files := maps.Clone(app)
+		files["src/shim.ts"] = "export const greet = (n: string) => 'shim ' + n"
+		dir := tree(t, files)
+		p := entry(dir)
+		p.Alias = map[string]string{"greet": filepath.Join(dir, "src/shim.ts")}
+		return inspect(t, p)
+	}
+	one, two := aliased(), aliased()
+	if diff := cmp.Diff(one, two); diff != "" {
+		t.Errorf("two checkouts differ:\n%s", diff)
+	}
+	if !slices.Contains(names(one), "src/shim.ts") {
+		t.Errorf("the alias was not used: %v", names(one))
+	}
+}
+
 func TestNodeBuiltinsComeFromTheRuntimeOnlyWithTheFlag(t *testing.T) {
 	t.Parallel()
 	dir := tree(t, map[string]string{

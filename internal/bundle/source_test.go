@@ -188,6 +188,9 @@ func TestInspectNoticesEveryKindOfChange(t *testing.T) {
 		"new file that takes precedence": func(t *testing.T, dir string) {
 			write(t, filepath.Join(dir, "src/tsconfig.json"), `{"compilerOptions":{"jsx":"react"}}`)
 		},
+		"package.json of the project": func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, "package.json"), `{"name":"app","sideEffects":false}`)
+		},
 		"tsconfig": func(t *testing.T, dir string) { write(t, filepath.Join(dir, "tsconfig.json"), `{}`) },
 		"replaced by rename, size and time kept": func(t *testing.T, dir string) {
 			path := filepath.Join(dir, "src/conf.json")
