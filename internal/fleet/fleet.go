@@ -2,7 +2,7 @@
 
 // Package fleet runs versions of Workers: one supervised workerd process per
 // live version, reached through the ingress, replaced without losing a request.
-// It implements plane.Runtime.
+// A Fleet is a plane.Runtime.
 package fleet
 
 import (
@@ -15,13 +15,16 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 	"github.com/hybridge/terraform-provider-hybridge/internal/supervise"
 )
 
-var _ plane.Runtime = (*Fleet)(nil)
+// VersionSource finds versions that are not part of a deployment. The plane
+// implements it as its own interface of this name says.
+type VersionSource interface {
+	PreviewVersion(ctx context.Context, workerID, prefix string) (v workerd.Version, found bool, err error)
+}
 
 // Config is what a Fleet needs.
 type Config struct {
@@ -121,7 +124,7 @@ type Fleet struct {
 
 	mu        sync.Mutex
 	closed    bool
-	source    plane.VersionSource
+	source    VersionSource
 	instances map[string]*instance          // by version id; what new requests may use
 	targets   map[*ingress.Target]*instance // also the draining ones
 	workers   map[string]*deployment        // by Worker id
@@ -170,7 +173,7 @@ func New(cfg Config) (*Fleet, error) {
 
 // SetVersions says where versions outside deployments are found. Before it is
 // called, preview hosts reach deployed versions only.
-func (f *Fleet) SetVersions(s plane.VersionSource) {
+func (f *Fleet) SetVersions(s VersionSource) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.source = s

@@ -121,6 +121,34 @@ func (s *stage) want(name, path, want string) {
 	}
 }
 
+// do sends a request that must succeed.
+func (s *stage) do(req *http.Request) string {
+	s.t.Helper()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(body)
+}
+
+// failing requests what must be answered with a 5xx status.
+func (s *stage) failing(name, path string) string {
+	s.t.Helper()
+	status, body, err := s.try(workerdtest.Host(name), path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if status < http.StatusInternalServerError {
+		s.t.Fatalf("GET %s of Worker %s: status %d: %s", path, name, status, body)
+	}
+	return body
+}
+
 // eventually waits until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()

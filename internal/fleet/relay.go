@@ -4,7 +4,6 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -25,8 +24,8 @@ type relayKey struct {
 // relay is the near end of service bindings: a unix socket to which callers send
 // what is meant for another Worker. The Worker is looked up by name for each
 // request, so the socket stays while its versions and processes change.
-// HTTP requests follow the deployment's percentages one by one. JavaScript RPC
-// keeps one connection, which follows them as a whole.
+// Requests follow the deployment's percentages one by one, and so does
+// JavaScript RPC, session by session; see rpcConn.
 type relay struct {
 	fleet  *Fleet
 	key    relayKey
@@ -83,32 +82,38 @@ func (f *Fleet) closeRelay(r *relay) {
 	r.conns.Wait()
 }
 
+// worker is the id of the Worker that has the name now.
+func (r *relay) worker() (id string, ok bool) {
+	r.fleet.mu.Lock()
+	defer r.fleet.mu.Unlock()
+	id, ok = r.fleet.names[workerName{r.key.account, r.key.service}]
+	return id, ok
+}
+
 // ServeHTTP brings a caller's request to the Worker.
 func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	r.fleet.mu.Lock()
-	workerID, ok := r.fleet.names[workerName{r.key.account, r.key.service}]
-	r.fleet.mu.Unlock()
+	workerID, ok := r.worker()
 	if !ok {
 		r.refuse(w, fmt.Sprintf("no Worker %q is deployed on this plane; deploy it, or remove the service binding to it", r.key.service))
 		return
 	}
-	if req.Method != http.MethodConnect && r.key.entrypoint == "" {
+	if req.Method == http.MethodConnect {
+		r.connect(w, req, workerID)
+		return
+	}
+	if r.key.entrypoint == "" {
 		r.fleet.cfg.Router.Service(workerID).ServeHTTP(w, req)
 		return
 	}
 	t, release, err := r.fleet.cfg.Router.Pick(workerID, req.Header)
 	if err != nil {
-		r.refuse(w, fmt.Sprintf("no version of Worker %q is deployed on this plane; deploy one, or remove the service binding to it", r.key.service))
+		r.refuse(w, r.notDeployed())
 		return
 	}
 	defer release()
-	inst, e := r.fleet.endpoint(t, r.key.entrypoint)
+	_, e := r.fleet.endpoint(t, r.key.entrypoint)
 	if e == nil {
-		r.refuse(w, fmt.Sprintf("version %s of Worker %q has no entry point %q; export it, or change the service binding", t.VersionID(), r.key.service, r.key.entrypoint))
-		return
-	}
-	if req.Method == http.MethodConnect {
-		r.connect(w, req, inst, e)
+		r.refuse(w, r.noEntrypoint(t))
 		return
 	}
 	proxy := &httputil.ReverseProxy{
@@ -123,6 +128,15 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		},
 	}
 	proxy.ServeHTTP(w, req)
+}
+
+func (r *relay) notDeployed() string {
+	return fmt.Sprintf("no version of Worker %q is deployed on this plane; deploy one, or remove the service binding to it", r.key.service)
+}
+
+func (r *relay) noEntrypoint(t *ingress.Target) string {
+	return fmt.Sprintf("version %s of Worker %q has no entry point %q; export it, or change the service binding",
+		t.VersionID(), r.key.service, r.key.entrypoint)
 }
 
 func (r *relay) refuse(w http.ResponseWriter, why string) {
@@ -142,34 +156,32 @@ func (f *Fleet) endpoint(t *ingress.Target, entrypoint string) (*instance, *endp
 	return inst, inst.endpoints[entrypoint]
 }
 
-// connect joins a caller's RPC connection with the version.
-func (r *relay) connect(w http.ResponseWriter, req *http.Request, inst *instance, e *endpoint) {
+// connect serves a caller's RPC connection.
+func (r *relay) connect(w http.ResponseWriter, req *http.Request, workerID string) {
 	if req.Host != workerd.RPCHost {
 		http.Error(w, "service binding: connect() is not supported", http.StatusNotImplemented)
 		return
 	}
-	r.conns.Add(1) // the server still runs: closeRelay waits for us later
-	defer r.conns.Done()
-	upstream, err := e.openRPC(req.Context())
+	// An answer of 200 would tell the caller too early: ask whether there is somebody.
+	_, release, err := r.fleet.cfg.Router.Pick(workerID, nil)
 	if err != nil {
-		r.refuse(w, fmt.Sprintf("Worker %q does not answer: %v", r.key.service, err))
+		r.refuse(w, r.notDeployed())
 		return
 	}
-	defer upstream.Close()
-	caller, buffered, err := http.NewResponseController(w).Hijack()
+	release()
+	r.conns.Add(1) // the server still runs: closeRelay waits for us later
+	defer r.conns.Done()
+	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		r.refuse(w, err.Error())
 		return
 	}
-	defer caller.Close()
-	if _, err := caller.Write([]byte("HTTP/1.1 200 OK\r\n\r\n")); err != nil {
+	defer conn.Close()
+	if _, err := conn.Write([]byte("HTTP/1.1 200 OK\r\n\r\n")); err != nil {
 		return
 	}
-	early, err := buffered.Reader.Peek(buffered.Reader.Buffered())
-	if err != nil {
-		return
-	}
-	join(r.ctx, caller, upstream, early, inst.retiring)
+	stop := context.AfterFunc(r.ctx, func() { conn.Close() })
+	defer stop()
+	c := &rpcConn{relay: r, caller: conn}
+	c.serve(buffered.Reader)
 }
-
-var errRefused = errors.New("it refused an RPC connection")

@@ -33,9 +33,11 @@ func ParseLog(line []byte) LogLine {
 
 // PlainOutput turns a process' output into text for people.
 func PlainOutput(output string) string {
-	lines := strings.Split(output, "\n")
-	for i, l := range lines {
-		lines[i] = ParseLog([]byte(l)).Message
+	var lines []string
+	for _, l := range strings.Split(output, "\n") {
+		if !strings.HasPrefix(l, "stack: ") { // addresses in the binary
+			lines = append(lines, ParseLog([]byte(l)).Message)
+		}
 	}
 	return strings.TrimSpace(strings.Join(lines, "\n"))
 }
@@ -47,7 +49,7 @@ const servicePrefix = "service main: "
 // did not start what is wrong with the version; nil if nothing is, so that
 // the fault is elsewhere.
 func StartupError(v Version, output string, heapLimitMiB int) *InvalidVersionError {
-	if strings.Contains(output, "heap limit") || strings.Contains(output, "heap out of memory") {
+	if strings.Contains(output, "<--- Last few GCs --->") { // V8's farewell
 		if heapLimitMiB == 0 {
 			heapLimitMiB = DefaultHeapLimitMiB
 		}
