@@ -39,18 +39,10 @@ type planeModel struct {
 	InsecureHTTP types.Bool   `tfsdk:"insecure_http"`
 }
 
-// planes returns the entries of planes. An entry that is unknown as a whole comes
-// back with all members unknown.
+// planes returns the entries of planes.
 func (m model) planes(ctx context.Context, diags *diag.Diagnostics) map[string]planeModel {
 	planes := make(map[string]planeModel, len(m.Planes.Elements()))
 	for name, element := range m.Planes.Elements() {
-		if element.IsUnknown() {
-			planes[name] = planeModel{
-				BaseURL: types.StringUnknown(), AccountID: types.StringUnknown(), APIToken: types.StringUnknown(),
-				Region: types.StringUnknown(), InsecureHTTP: types.BoolUnknown(),
-			}
-			continue
-		}
 		object, ok := element.(types.Object)
 		if !ok {
 			continue

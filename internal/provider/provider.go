@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/deployment"
 	planedata "github.com/hybridge/terraform-provider-hybridge/internal/provider/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/version"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/worker"
@@ -48,12 +49,15 @@ func (p *hybridge) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		worker.NewResource,
 		version.NewResource,
+		deployment.NewResource(p.getenv),
 	}
 }
 
 func (p *hybridge) DataSources(context.Context) []func() datasource.DataSource {
 	return []func() datasource.DataSource{
 		worker.NewDataSource,
+		version.NewDataSource,
+		deployment.NewDataSource,
 		planedata.NewDataSource,
 	}
 }

@@ -76,15 +76,12 @@ func (p *Plane) TokenFor(t testing.TB, permissions ...string) string {
 	return text
 }
 
+// Requests counts the requests so far.
+func (p *Plane) Requests() int { return p.Faults.Count("", "") }
+
 // Writes counts the requests so far that were to change something.
 func (p *Plane) Writes() int {
-	n := 0
-	for _, r := range p.Faults.Requests() {
-		if r.Method != "GET" && r.Method != "HEAD" {
-			n++
-		}
-	}
-	return n
+	return p.Requests() - p.Faults.Count("GET", "") - p.Faults.Count("HEAD", "")
 }
 
 // Env is an environment that configures the plane as the default one.

@@ -41,7 +41,8 @@ func awaitUnreferenced(ctx context.Context, c workerReader, id string, wait time
 	}
 }
 
-// othersReferences leaves out a Worker's bindings to itself, which go with it.
+// othersReferences says in words what refers to the Worker, without its bindings
+// to itself, which go with it. It is never nil.
 func othersReferences(w *cloudflare.Worker) []string {
 	r := w.References
 	others := r.Workers[:0:0]
@@ -51,5 +52,5 @@ func othersReferences(w *cloudflare.Worker) []string {
 		}
 	}
 	r.Workers = others
-	return r.Names()
+	return append([]string{}, r.Names()...)
 }

@@ -159,7 +159,7 @@ func TestOneListAnswersManyReads(t *testing.T) {
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"} {
 		states = append(states, maker.Create(t.Context(), t, kind, with(name, nil)))
 	}
-	before := len(plane.Faults.Requests())
+	before := plane.Requests()
 	reader := acctest.Proto(t, plane.Env, nil) // as the next terraform run
 	for _, s := range states {
 		read, d := reader.Read(t.Context(), t, s)
@@ -167,7 +167,7 @@ func TestOneListAnswersManyReads(t *testing.T) {
 			t.Errorf("reading: %s%s", d, cmp.Diff(s.Object, read.Object))
 		}
 	}
-	if n := len(plane.Faults.Requests()) - before; n > 5 {
+	if n := plane.Requests() - before; n > 5 {
 		t.Errorf("%d requests for 10 reads, want 5 at most", n)
 	}
 }
@@ -316,7 +316,7 @@ func TestAnImportThatCannotBeSaysWhy(t *testing.T) {
 	for id, want := range map[string]string{
 		"api":                               "[plane:]account_id/worker",
 		other + "/api":                      other,
-		plane.AccountID + "/api":            "check the Worker's id or name",
+		plane.AccountID + "/api":            "Check the Worker's id or name",
 		"paris:" + plane.AccountID + "/api": `No plane is named "paris"`,
 	} {
 		if _, d := p.Import(t.Context(), t, kind, id, nil); !strings.Contains(d.String(), want) {
@@ -330,7 +330,7 @@ func TestAPlaneOfAnotherAccountIsRefused(t *testing.T) {
 	plane := acctest.NewPlane(t)
 	state := acctest.Proto(t, plane.Env, nil).Create(t.Context(), t, kind, with("api", nil))
 	moved := acctest.Proto(t, plane.Env, tfproto.Object{"account_id": strings.Repeat("f", 32)})
-	before := len(plane.Faults.Requests())
+	before := plane.Requests()
 	const want = "Plane belongs to another account"
 	if read, d := moved.Read(t.Context(), t, state); !strings.Contains(d.String(), want) || read.Object == nil {
 		t.Errorf("Read gives %v %s", read.Object, d)
@@ -341,7 +341,7 @@ func TestAPlaneOfAnotherAccountIsRefused(t *testing.T) {
 	if _, d := moved.Apply(t.Context(), t, tfproto.Plan{Type: kind, Prior: state}); !strings.Contains(d.String(), want) {
 		t.Errorf("Destroy gives %s", d)
 	}
-	if n := len(plane.Faults.Requests()) - before; n != 0 {
+	if n := plane.Requests() - before; n != 0 {
 		t.Errorf("%d requests were sent", n)
 	}
 }
@@ -420,7 +420,7 @@ func TestTheDataSourceFindsAWorkerByName(t *testing.T) {
 		t.Errorf("referenced_by: %s", diff)
 	}
 	_, d = p.Data(t.Context(), t, kind, tfproto.Object{"name": "missing"})
-	for _, want := range []string{"at name", "Worker not found", `"missing"`, "10007", "check the name"} {
+	for _, want := range []string{"at name", "Worker not found", `"missing"`, "10007", "Check the name"} {
 		if !strings.Contains(d.String(), want) {
 			t.Errorf("diagnostic lacks %q:\n%s", want, d)
 		}
