@@ -65,7 +65,6 @@ func TestProviderBinaryLinksNothingOfAPlane(t *testing.T) {
 			module + "/internal/agent",
 			module + "/internal/supervise",
 			"net/http/httptest",
-			"testing",
 		} {
 			if below(dep, banned) {
 				t.Errorf("the provider binary links %s", dep)

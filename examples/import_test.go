@@ -17,8 +17,6 @@ import (
 // The examples of imports name objects that exist nowhere. This test makes the
 // objects, forgets one, and imports it with the example's text, the ids in it
 // replaced by the real ones.
-//
-//nolint:paralleltest // the ways of one kind import the same object, one after the other
 func TestImportExamples(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"hybridge_worker", "hybridge_worker_version", "hybridge_worker_deployment"} {

@@ -27,6 +27,9 @@ resource "hybridge_worker_version" "this" {
   version_metadata = var.version_metadata
   raw_bindings     = var.raw_bindings
 
+  placement = var.placement
+  limits    = var.limits
+
   message = var.message
   tag     = var.tag
 

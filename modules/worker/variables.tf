@@ -99,6 +99,26 @@ variable "raw_bindings" {
   default     = null
 }
 
+variable "placement" {
+  description = "Where the Worker runs, as the attribute `placement` of `hybridge_worker_version`."
+  type = object({
+    mode     = optional(string)
+    region   = optional(string)
+    host     = optional(string)
+    hostname = optional(string)
+  })
+  default = null
+}
+
+variable "limits" {
+  description = "Limits of one request, as the attribute `limits` of `hybridge_worker_version`."
+  type = object({
+    cpu_ms      = optional(number)
+    subrequests = optional(number)
+  })
+  default = null
+}
+
 variable "message" {
   description = "What this version and its deployment are for; a change of it alone changes nothing."
   type        = string
