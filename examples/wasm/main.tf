@@ -25,7 +25,7 @@ output "url" {
   value = module.checksum.url
 }
 
-output "modules" {
-  description = "The version's modules: the bundled script, the WebAssembly module and the text."
+output "sources" {
+  description = "What the version is made of."
   value       = keys(module.checksum.modules_sha256)
 }

@@ -99,8 +99,8 @@ func (s *story) change(ctx context.Context) error {
 		return err
 	}
 	fmt.Print(indent(plan))
-	if empty || !strings.Contains(plan, "hybridge_worker_version.this must be replaced") {
-		return errors.New("the plan does not show that there will be a new version")
+	if empty || !strings.Contains(plan, "hybridge_worker_version.this must be replaced") || !strings.Contains(plan, `"src/words.json"`) {
+		return errors.New("the plan does not show that there will be a new version because of src/words.json")
 	}
 	if err := s.expect(ctx, firstAnswer, s.first); err != nil { // a plan changes nothing
 		return err

@@ -33,7 +33,7 @@ output "digest" {
 }
 
 output "modules_sha256" {
-  description = "SHA-256 of each module of the version, by its name."
+  description = "SHA-256 of each source or module that the version is made of, by its name."
   value       = hybridge_worker_version.this.modules_sha256
 }
 
