@@ -34,11 +34,11 @@ const (
 	codeVariableTooBig     = 10054
 	codeBindingNotFound    = 10056
 	codeInheritUnresolved  = 10057
-	codeNameTaken          = 10040 // ours
-	codeReferenced         = 10041 // ours
-	codeVersionLive        = 10042 // ours
-	codeDeploymentLive     = 10043 // ours
-	codeBadDeployment      = 10044 // ours: shares that do not add up, versions too old
+	codeNameTaken          = 19001 // ours
+	codeReferenced         = 19002 // ours
+	codeVersionLive        = 19003 // ours
+	codeDeploymentLive     = 19004 // ours
+	codeBadDeployment      = 19005 // ours: shares that do not add up, versions too old
 	codeServiceNotFound    = 10143
 	codeSecretsChanged     = 10220
 	codeNoVersions         = 10222

@@ -84,6 +84,8 @@ func (p *Plane) allRoutes() []route {
 	all = append(all, p.workersRoutes()...)
 	all = append(all, p.versionsRoutes()...)
 	all = append(all, p.deploymentsRoutes()...)
+	all = append(all, p.scriptsRoutes()...)
+	all = append(all, p.identityRoutes()...)
 	all = append(all, p.hybridgeRoutes()...)
 	return all
 }

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/upload"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
 
 // reply is the answer to a request.
@@ -116,12 +119,30 @@ func writeError(w http.ResponseWriter, err error) (status, code int) {
 	return first.Status, first.Code
 }
 
+// asErrors finds what err tells the client; nil where it is the plane's own fault.
 func asErrors(err error) Errors {
 	if many := (Errors)(nil); errors.As(err, &many) {
 		return many
 	}
 	if one := (*Error)(nil); errors.As(err, &one) {
 		return Errors{one}
+	}
+	if many := (upload.Errors)(nil); errors.As(err, &many) {
+		out := make(Errors, len(many))
+		for i, e := range many {
+			out[i] = fail(e.Status, e.Code, "%s", e.Message)
+		}
+		return out
+	}
+	if one := (*upload.Error)(nil); errors.As(err, &one) {
+		return Errors{fail(one.Status, one.Code, "%s", one.Message)}
+	}
+	if refused := (*workerd.InvalidVersionError)(nil); errors.As(err, &refused) {
+		code := refused.Code
+		if code == 0 {
+			code = codeInvalid
+		}
+		return Errors{fail(http.StatusBadRequest, code, "%s", refused.Message)}
 	}
 	return nil
 }

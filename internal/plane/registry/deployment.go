@@ -197,3 +197,11 @@ func (r *Registry) DeleteDeployment(ctx context.Context, workerID, id string) er
 		return oneRow(tx.ExecContext(ctx, `DELETE FROM deployments WHERE worker_id = ? AND id = ?`, workerID, id))
 	})
 }
+
+// CheckDeployable says whether a version can be deployed now: nil, ErrNotFound or
+// ErrNotDeployable.
+func (r *Registry) CheckDeployable(ctx context.Context, workerID, versionID string) error {
+	return r.view(ctx, "looking at the version "+versionID, func(tx *sql.Tx) error {
+		return checkDeployable(ctx, tx, workerID, versionID)
+	})
+}

@@ -79,6 +79,7 @@ type Version struct {
 	AuthorEmail   string
 	Handlers      []string
 	NamedHandlers json.RawMessage
+	Entrypoints   []string // exports that service bindings can address; nil if not known
 	StartupTimeMS int
 }
 

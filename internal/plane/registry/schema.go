@@ -61,6 +61,7 @@ var migrations = [...]string{
 		content         TEXT NOT NULL,      -- JSON: the content without modules and secrets
 		handlers        TEXT NOT NULL,      -- JSON array
 		named_handlers  TEXT,
+		entrypoints     TEXT,               -- JSON array; NULL where not known
 		startup_time_ms INTEGER NOT NULL,
 		secrets         BLOB,               -- age ciphertext; NULL where there are none
 		UNIQUE (worker_id, number)

@@ -50,6 +50,12 @@ func (r *Registry) CreateVersion(ctx context.Context, v Version) (Version, error
 	if err != nil {
 		return Version{}, fmt.Errorf("creating a version: %w", err)
 	}
+	var entrypoints json.RawMessage
+	if v.Entrypoints != nil {
+		if entrypoints, err = json.Marshal(v.Entrypoints); err != nil {
+			return Version{}, fmt.Errorf("creating a version: %w", err)
+		}
+	}
 	err = r.update(ctx, "creating a version of the Worker "+v.WorkerID, func(tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, `UPDATE workers SET last_number = last_number + 1 WHERE id = ? RETURNING last_number, account_id`, v.WorkerID).
 			Scan(&v.Number, &v.AccountID)
@@ -65,10 +71,10 @@ func (r *Registry) CreateVersion(ctx context.Context, v Version) (Version, error
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO versions (id, worker_id, number, created_on, source, author_id, author_email, content, handlers, named_handlers, startup_time_ms, secrets)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err = tx.ExecContext(ctx, `INSERT INTO versions (id, worker_id, number, created_on, source, author_id, author_email, content, handlers, named_handlers, entrypoints, startup_time_ms, secrets)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			v.ID, v.WorkerID, v.Number, v.CreatedOn.UnixMicro(), v.Source, v.AuthorID, v.AuthorEmail, string(contentJSON), string(handlers),
-			nullJSON(v.NamedHandlers), v.StartupTimeMS, ciphertext)
+			nullJSON(v.NamedHandlers), nullJSON(entrypoints), v.StartupTimeMS, ciphertext)
 		if err != nil {
 			return err
 		}
@@ -119,20 +125,24 @@ func (b Binding) Service() (name string, ok bool) {
 	return name, name != ""
 }
 
-const versionColumns = `v.id, w.account_id, v.worker_id, v.number, v.created_on, v.source, v.author_id, v.author_email, v.content, v.handlers, v.named_handlers, v.startup_time_ms`
+const versionColumns = `v.id, w.account_id, v.worker_id, v.number, v.created_on, v.source, v.author_id, v.author_email, v.content, v.handlers, v.named_handlers, v.entrypoints, v.startup_time_ms`
 
 func scanVersion(row interface{ Scan(...any) error }) (Version, error) {
 	var v Version
 	var created int64
 	var contentJSON, handlers string
-	var named sql.NullString
-	err := row.Scan(&v.ID, &v.AccountID, &v.WorkerID, &v.Number, &created, &v.Source, &v.AuthorID, &v.AuthorEmail, &contentJSON, &handlers, &named, &v.StartupTimeMS)
+	var named, entrypoints sql.NullString
+	err := row.Scan(&v.ID, &v.AccountID, &v.WorkerID, &v.Number, &created, &v.Source, &v.AuthorID, &v.AuthorEmail, &contentJSON, &handlers, &named, &entrypoints, &v.StartupTimeMS)
 	if err != nil {
 		return Version{}, notFound(err)
 	}
 	v.CreatedOn, v.NamedHandlers = fromMicros(created), fromNullJSON(named)
 	var c storedContent
-	if err := errors.Join(json.Unmarshal([]byte(contentJSON), &c), json.Unmarshal([]byte(handlers), &v.Handlers)); err != nil {
+	err = errors.Join(json.Unmarshal([]byte(contentJSON), &c), json.Unmarshal([]byte(handlers), &v.Handlers))
+	if entrypoints.Valid {
+		err = errors.Join(err, json.Unmarshal([]byte(entrypoints.String), &v.Entrypoints))
+	}
+	if err != nil {
 		return Version{}, fmt.Errorf("content of the version %s: %w", v.ID, err)
 	}
 	v.VersionContent = VersionContent{

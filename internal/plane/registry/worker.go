@@ -82,6 +82,15 @@ func (r *Registry) Worker(ctx context.Context, accountID, idOrName string) (w Wo
 	return w, err
 }
 
+// WorkerByID returns a Worker of whatever account by its id.
+func (r *Registry) WorkerByID(ctx context.Context, id string) (w Worker, err error) {
+	err = r.view(ctx, "reading the Worker "+id, func(tx *sql.Tx) (err error) {
+		w, err = scanWorker(tx.QueryRowContext(ctx, `SELECT `+workerColumns+` FROM workers WHERE id = ?`, id))
+		return err
+	})
+	return w, err
+}
+
 // Workers lists the account's Workers by name.
 func (r *Registry) Workers(ctx context.Context, accountID string) (list []Worker, err error) {
 	err = r.view(ctx, "listing Workers", func(tx *sql.Tx) error {
