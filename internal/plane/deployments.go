@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	deploymentsPath = apiPrefix + "/accounts/{account}/workers/scripts/{script}/deployments"
+	deploymentsPath = apiPrefix + "/accounts/{account}/workers/scripts/{worker}/deployments"
 	deploymentPath  = deploymentsPath + "/{deployment}"
 
 	// shownDeployments is how much history one answer has; there are no pages.
@@ -26,12 +26,6 @@ func (p *Plane) deploymentsRoutes() []route {
 		{method: http.MethodGet, pattern: deploymentPath, permission: scriptsRead, handle: p.getDeployment},
 		{method: http.MethodDelete, pattern: deploymentPath, permission: scriptsWrite, handle: p.deleteDeployment},
 	}
-}
-
-// scriptWorker is the Worker that a path of the scripts API names.
-func (p *Plane) scriptWorker(r *request) (registry.Worker, error) {
-	w, err := p.reg.Worker(r.Context(), r.account.ID, r.param("script"))
-	return w, orElse(err, workerNotFound(r.param("script")))
 }
 
 type deploymentJSON struct {
@@ -66,7 +60,7 @@ func etag(id string) string { return `"` + id + `"` }
 // listDeployments answers the history, newest first: element 0 is live. Its ETag
 // is what If-Match of a POST takes.
 func (p *Plane) listDeployments(r *request) (*reply, error) {
-	w, err := p.scriptWorker(r)
+	w, err := p.worker(r)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +80,7 @@ func (p *Plane) listDeployments(r *request) (*reply, error) {
 }
 
 func (p *Plane) postDeployment(r *request) (*reply, error) {
-	w, err := p.scriptWorker(r)
+	w, err := p.worker(r)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +139,7 @@ func deploymentNotFound(id string) *Error {
 }
 
 func (p *Plane) getDeployment(r *request) (*reply, error) {
-	w, err := p.scriptWorker(r)
+	w, err := p.worker(r)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +151,7 @@ func (p *Plane) getDeployment(r *request) (*reply, error) {
 }
 
 func (p *Plane) deleteDeployment(r *request) (*reply, error) {
-	w, err := p.scriptWorker(r)
+	w, err := p.worker(r)
 	if err != nil {
 		return nil, err
 	}
