@@ -19,10 +19,12 @@ const (
 
 // Plane is what a plane says about itself.
 type Plane struct {
-	Kind    string // EdgePlane or SelfHostedPlane
-	Version string // of the agent; empty for an edge plane
-	Status  string // "ok" or what is wrong; empty for an edge plane
-	Region  string
+	Kind string // EdgePlane or SelfHostedPlane
+	// The rest is empty for an edge plane.
+	Version        string // of the agent
+	WorkerdVersion string
+	Healthy        bool
+	Problems       []string // why it is not healthy, in words
 }
 
 // Token is what a plane says about the API token.
@@ -68,18 +70,25 @@ func (c *Client) askPlane(ctx context.Context) (Plane, error) {
 		return Plane{}, fmt.Errorf("asking %s what it is: %w", planeLabel(c.plane), err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	var env struct {
-		Result struct {
-			Kind    string `json:"kind"`
-			Version string `json:"version"`
-			Status  string `json:"status"`
-			Region  string `json:"region"`
-		} `json:"result"`
+	// Success under /hybridge/v1 is the bare object, without an envelope.
+	var said struct {
+		Kind           string `json:"kind"`
+		Version        string `json:"version"`
+		WorkerdVersion string `json:"workerd_version"`
+		Healthy        bool   `json:"healthy"`
+		Problems       []struct {
+			Worker  string `json:"worker"`
+			Message string `json:"message"`
+		} `json:"problems"`
 	}
-	if err := json.NewDecoder(res.Body).Decode(&env); err != nil || env.Result.Kind == "" {
+	if err := json.NewDecoder(res.Body).Decode(&said); err != nil || said.Kind == "" {
 		return Plane{}, c.wire.answerError(req, res, "answered /hybridge/v1/plane with something else than a plane's description")
 	}
-	return Plane{Kind: env.Result.Kind, Version: env.Result.Version, Status: env.Result.Status, Region: env.Result.Region}, nil
+	p := Plane{Kind: said.Kind, Version: said.Version, WorkerdVersion: said.WorkerdVersion, Healthy: said.Healthy}
+	for _, trouble := range said.Problems {
+		p.Problems = append(p.Problems, fmt.Sprintf("Worker %q: %s", trouble.Worker, trouble.Message))
+	}
+	return p, nil
 }
 
 // VerifyToken asks whether the plane knows the token.

@@ -17,6 +17,8 @@ var _ plane.Runtime = (*Runtime)(nil)
 type Runtime struct {
 	mu   sync.Mutex
 	live map[string]workerd.Worker // by Worker id
+	// states is what States gives.
+	states []workerd.VersionState
 	// Refuse, if not nil, is asked about each version that is uploaded; an error of
 	// type *workerd.InvalidVersionError is what workerd would give.
 	Refuse func(workerd.Version) error
@@ -52,7 +54,18 @@ func (r *Runtime) Remove(_ context.Context, workerID string) error {
 }
 
 // States implements plane.Runtime.
-func (r *Runtime) States() []workerd.VersionState { return nil }
+func (r *Runtime) States() []workerd.VersionState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.states
+}
+
+// SetStates sets what States gives from now on.
+func (r *Runtime) SetStates(states ...workerd.VersionState) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.states = states
+}
 
 // Live is what should run now, by Worker id.
 func (r *Runtime) Live() map[string]workerd.Worker {

@@ -6,6 +6,7 @@ package plane
 
 import (
 	"context"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -46,14 +47,14 @@ func (d *dataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, r
 func (d *dataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "What a plane is and how it does. It reports and never fails: a plane that cannot be reached, or that does not accept " +
-			"the token, is not `healthy`. Meant for `check` blocks and preconditions.\n\nPermission group: none beyond a valid API token.",
+			"the token, is not `healthy`. Meant for `check` blocks and preconditions.\n\nPermission group: `Workers Scripts Read`.",
 		Attributes: map[string]schema.Attribute{
 			"plane":      tfkit.DataSourcePlaneAttribute(),
 			"account_id": schema.StringAttribute{Computed: true, MarkdownDescription: "Account that is configured for the plane."},
 			"base_url":   schema.StringAttribute{Computed: true, MarkdownDescription: "URL of the plane's Cloudflare API."},
 			"region": schema.StringAttribute{
 				Computed:            true,
-				MarkdownDescription: "Where the plane is: what the provider block says, else what the plane says; null if neither does.",
+				MarkdownDescription: "Where the plane is: `region` of the plane in the provider block; null if it is not set.",
 			},
 			"kind": schema.StringAttribute{
 				Computed:            true,
@@ -102,18 +103,26 @@ func (m *model) ask(ctx context.Context, p *tfkit.Plane) diag.Diagnostic {
 	}
 	m.Kind = types.StringValue(said.Kind)
 	m.Version = tfkit.NullIfEmpty(said.Version)
-	if m.Region.IsNull() {
-		m.Region = tfkit.NullIfEmpty(said.Region)
+	m.WorkerdVersion = tfkit.NullIfEmpty(said.WorkerdVersion)
+	if said.Kind == cloudflare.SelfHostedPlane {
+		if !said.Healthy {
+			return diag.NewErrorDiagnostic("Plane reports trouble", strings.Join(said.Problems, "\n"))
+		}
+		return nil // it has checked the token to say so
 	}
-	if said.Kind == cloudflare.SelfHostedPlane && said.Status != "ok" {
-		return diag.NewErrorDiagnostic("Plane reports trouble", said.Status)
-	}
-	token, err := p.Client.VerifyToken(ctx)
-	if err != nil {
+	return edgeTrouble(ctx, attempt, p)
+}
+
+// probe is a name that no Worker is likely to have.
+const probe = "hybridge-plane-probe"
+
+// edgeTrouble finds out whether Cloudflare accepts the token. Tokens that belong
+// to an account cannot be verified as a user's, so a Worker is asked for: that it
+// does not exist is as good an answer as the Worker.
+func edgeTrouble(ctx context.Context, attempt tfkit.Attempt, p *tfkit.Plane) diag.Diagnostic {
+	_, err := p.Client.FreshWorker(ctx, probe)
+	if err != nil && !cloudflare.IsNotFound(err) {
 		return attempt.Failed(err)
-	}
-	if token.Status != "active" {
-		return diag.NewErrorDiagnostic("Token is not active", "The API token is "+token.Status+": use another one.")
 	}
 	return nil
 }
