@@ -36,6 +36,10 @@ func (p *Plane) serve(w http.ResponseWriter, hr *http.Request) {
 		line = append(line, "code", code, "error", err)
 	}
 	switch {
+	case rep != nil && rep.raw != nil && err != nil:
+		p.log.Error("request broke off", line...)
+		// A body that ends properly would look whole to the client.
+		panic(http.ErrAbortHandler)
 	case status >= http.StatusInternalServerError:
 		p.log.Error("request", line...)
 	case code == codeNoRoute:

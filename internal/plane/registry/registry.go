@@ -119,7 +119,8 @@ func openDatabase(path string, connections int, txlock string) (*sql.DB, error) 
 	return db, nil
 }
 
-// Close releases the registry. No method may run or be called afterwards.
+// Close releases the registry. No other method may run or be called afterwards; a
+// second Close does nothing.
 func (r *Registry) Close() error {
 	var errs []error
 	if r.reader != nil {
@@ -131,6 +132,7 @@ func (r *Registry) Close() error {
 	if r.lock != nil {
 		errs = append(errs, r.lock.Close())
 	}
+	r.reader, r.writer, r.lock = nil, nil, nil
 	return errors.Join(errs...)
 }
 

@@ -152,6 +152,9 @@ func scanVersion(row interface{ Scan(...any) error }) (Version, error) {
 	}
 	for i, b := range c.Bindings {
 		v.Bindings[i] = Binding(b)
+		if b.Fields == nil {
+			v.Bindings[i].Fields = map[string]json.RawMessage{}
+		}
 	}
 	return v, nil
 }
