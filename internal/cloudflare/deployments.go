@@ -139,7 +139,7 @@ func (c *Client) deployBase(ctx context.Context, name string, in DeploymentInput
 		return footing{}, nil
 	}
 	if in.Expect != "" && !c.edge {
-		if plane, err := c.Plane(ctx); err == nil && plane.Kind == SelfHostedPlane {
+		if plane, err := c.Plane(ctx); err == nil && slices.Contains(plane.Capabilities, CapabilityIfMatch) {
 			return footing{id: in.Expect}, nil
 		}
 	}

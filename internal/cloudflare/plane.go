@@ -17,6 +17,10 @@ const (
 	SelfHostedPlane = "self-hosted"
 )
 
+// CapabilityIfMatch says that a plane compares the live deployment with If-Match
+// and deploys in one step.
+const CapabilityIfMatch = "deployments.if-match"
+
 // Plane is what a plane says about itself.
 type Plane struct {
 	Kind string // EdgePlane or SelfHostedPlane
@@ -25,6 +29,7 @@ type Plane struct {
 	WorkerdVersion string
 	Healthy        bool
 	Problems       []string // why it is not healthy, in words
+	Capabilities   []string // what it can beyond Cloudflare's API
 }
 
 // Token is what a plane says about the API token.
@@ -72,10 +77,11 @@ func (c *Client) askPlane(ctx context.Context) (Plane, error) {
 	defer func() { _ = res.Body.Close() }()
 	// Success under /hybridge/v1 is the bare object, without an envelope.
 	var said struct {
-		Kind           string `json:"kind"`
-		Version        string `json:"version"`
-		WorkerdVersion string `json:"workerd_version"`
-		Healthy        bool   `json:"healthy"`
+		Kind           string   `json:"kind"`
+		Version        string   `json:"version"`
+		WorkerdVersion string   `json:"workerd_version"`
+		Healthy        bool     `json:"healthy"`
+		Capabilities   []string `json:"capabilities"`
 		Problems       []struct {
 			Worker  string `json:"worker"`
 			Message string `json:"message"`
@@ -84,7 +90,7 @@ func (c *Client) askPlane(ctx context.Context) (Plane, error) {
 	if err := json.NewDecoder(res.Body).Decode(&said); err != nil || said.Kind == "" {
 		return Plane{}, c.wire.answerError(req, res, "answered /hybridge/v1/plane with something else than a plane's description")
 	}
-	p := Plane{Kind: said.Kind, Version: said.Version, WorkerdVersion: said.WorkerdVersion, Healthy: said.Healthy}
+	p := Plane{Kind: said.Kind, Version: said.Version, WorkerdVersion: said.WorkerdVersion, Healthy: said.Healthy, Capabilities: said.Capabilities}
 	for _, trouble := range said.Problems {
 		p.Problems = append(p.Problems, fmt.Sprintf("Worker %q: %s", trouble.Worker, trouble.Message))
 	}
