@@ -33,6 +33,9 @@ func redactor(bindings []workerd.Binding) *strings.Replacer {
 // logLine passes on a line that the process printed.
 func (i *instance) logLine(line []byte) {
 	l := workerd.ParseLog(line)
+	if l.Runtime && (l.Message == "" || strings.HasPrefix(l.Message, workerd.StackPrefix)) {
+		return
+	}
 	text := i.redactor.Replace(l.Message)
 	source := "console"
 	if l.Runtime {

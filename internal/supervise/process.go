@@ -129,7 +129,7 @@ func (p *Process) run() {
 			return
 		case <-time.After(p.spec.delay(failures)):
 		}
-		p.set(func(s *State) { s.Restarts++ })
+		p.set(func(s *State) { s.Phase, s.Restarts = Starting, s.Restarts+1 })
 	}
 }
 

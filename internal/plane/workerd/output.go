@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// StackPrefix starts a line of addresses in the binary, which tells a user nothing.
+const StackPrefix = "stack: "
+
 // LogLine is one line that a process printed.
 type LogLine struct {
 	Level   string // "debug", "log", "info", "warn" or "error"
@@ -35,7 +38,7 @@ func ParseLog(line []byte) LogLine {
 func PlainOutput(output string) string {
 	var lines []string
 	for _, l := range strings.Split(output, "\n") {
-		if !strings.HasPrefix(l, "stack: ") { // addresses in the binary
+		if !strings.HasPrefix(l, StackPrefix) {
 			lines = append(lines, ParseLog([]byte(l)).Message)
 		}
 	}
