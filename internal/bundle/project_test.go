@@ -353,6 +353,17 @@ func TestNodeBuiltinsComeFromTheRuntimeOnlyWithTheFlag(t *testing.T) {
 	if strings.Contains(got, "from npm") || strings.Contains(got, "Dynamic require") {
 		t.Errorf("bundle has the npm package or a require:\n%s", got)
 	}
+	shared := bundle.NewBundler()
+	for _, flag := range []bool{false, true} {
+		project.NodeBuiltins = flag
+		code, err := shared.Inspect(t.Context(), project)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, used := code.Modules["npm:events@3.3.0"]; used == flag {
+			t.Errorf("one Bundler mixes up the sources with and without the flag: %v", names(code))
+		}
+	}
 	if diff := cmp.Diff([]string{"events"}, runtime.Code.Builtins); diff != "" {
 		t.Errorf("builtins (-want +got):\n%s", diff)
 	}

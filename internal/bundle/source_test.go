@@ -192,6 +192,18 @@ func TestInspectNoticesEveryKindOfChange(t *testing.T) {
 			write(t, filepath.Join(dir, "package.json"), `{"name":"app","sideEffects":false}`)
 		},
 		"tsconfig": func(t *testing.T, dir string) { write(t, filepath.Join(dir, "tsconfig.json"), `{}`) },
+		"rewritten in place, size and time kept": func(t *testing.T, dir string) {
+			// What a file system with coarse time stamps shows of a quick edit.
+			path := filepath.Join(dir, "src/conf.json")
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, `{"name":"earth"}`)
+			if err := os.Chtimes(path, info.ModTime(), info.ModTime()); err != nil {
+				t.Fatal(err)
+			}
+		},
 		"replaced by rename, size and time kept": func(t *testing.T, dir string) {
 			path := filepath.Join(dir, "src/conf.json")
 			info, err := os.Stat(path)
@@ -336,4 +348,25 @@ func TestQuickstartExampleBundlesItsFramework(t *testing.T) {
 	if !strings.Contains(text(t, out.Modules[0]), "Hono") {
 		t.Error("the bundle does not contain the framework")
 	}
+}
+
+func BenchmarkInspectQuickstart(b *testing.B) {
+	src := bundle.Project{Entrypoint: "../../examples/quickstart/src/index.ts", Minify: true}
+	b.Run("cold", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := bundle.NewBundler().Inspect(b.Context(), src); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("warm", func(b *testing.B) {
+		b.ReportAllocs()
+		bundler := bundle.NewBundler()
+		for b.Loop() {
+			if _, err := bundler.Inspect(b.Context(), src); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
