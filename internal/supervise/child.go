@@ -77,6 +77,7 @@ func (h *Host) launch(s Spec) (*child, error) {
 	go func() {
 		defer close(c.exited)
 		c.exit = cmd.Wait()
+		kill(c.pid) // what it started and left behind
 		deadline := time.Now().Add(outputGrace)
 		for _, f := range ours {
 			_ = f.SetReadDeadline(deadline)

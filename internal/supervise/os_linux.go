@@ -38,8 +38,9 @@ func prepare(cmd *exec.Cmd) {
 
 func terminate(pid int) { _ = unix.Kill(pid, unix.SIGTERM) }
 
-// kill ends the child and whatever it started. The group exists as long as the
-// child has not been waited for.
+// kill ends the child and whatever it started. A group's number is not used
+// again while it has members; right after the last one's end it is not either,
+// as the kernel hands numbers out in turn.
 func kill(pid int) { _ = unix.Kill(-pid, unix.SIGKILL) }
 
 // usage reads a process' CPU time and resident set in bytes.
