@@ -98,7 +98,7 @@ func codeAttributes() map[string]schema.Attribute {
 		"prebuilt": schema.SingleNestedAttribute{
 			Optional: true,
 			MarkdownDescription: "A directory of finished modules, e.g. from `wrangler deploy --dry-run --outdir`: every file of a known type (`.js`, `.mjs`, " +
-				"`.cjs`, `.wasm`, `.txt`, `.html`, `.sql`, `.bin`, `.json`, `.py`) is a module, named by its path.",
+				"`.cjs`, `.wasm`, `.txt`, `.html`, `.sql`, `.bin`, `.json`, `.py`) is a module, named by its path. Exactly one of `bundle`, `prebuilt` and `script` is needed.",
 			Attributes: map[string]schema.Attribute{
 				"directory": schema.StringAttribute{
 					Required:            true,
@@ -115,8 +115,9 @@ func codeAttributes() map[string]schema.Attribute {
 			},
 		},
 		"script": schema.StringAttribute{
-			Optional:            true,
-			MarkdownDescription: "The code itself: one ES module. It is kept in the plan and in state, so it should be small.",
+			Optional: true,
+			MarkdownDescription: "The code itself: one ES module. It is kept in the plan and in state, so it should be small. " +
+				"Exactly one of `bundle`, `prebuilt` and `script` is needed.",
 		},
 	}
 }

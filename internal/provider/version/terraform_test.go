@@ -20,6 +20,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/planetest"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest"
 )
@@ -172,7 +173,7 @@ func TestTerraformDefersWhatIsNotKnownYet(t *testing.T) {
 	})
 }
 
-func TestTerraformBundlesTheQuickstart(t *testing.T) {
+func TestTerraformPutsARealFrameworkLive(t *testing.T) {
 	t.Parallel()
 	dir, err := filepath.Abs("../../../examples/quickstart")
 	if err != nil {
@@ -181,14 +182,26 @@ func TestTerraformBundlesTheQuickstart(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", "hono")); err != nil {
 		t.Fatalf("the example's packages are not installed: run make tools (%v)", err)
 	}
-	plane := acctest.NewPlane(t)
-	plane.Runtime.Refuse = realWorkerd(t)
+	plane := planetest.New(t, planetest.Options{Workerd: true})
+	env := map[string]string{"CLOUDFLARE_API_TOKEN": plane.Token, "CLOUDFLARE_ACCOUNT_ID": plane.AccountID, "CLOUDFLARE_BASE_URL": plane.BaseURL}
+	server := provider.Server("test", func(name string) string { return env[name] })
 	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(plane),
+		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){
+			"hybridge": func() (tfprotov6.ProviderServer, error) { return server(), nil },
+		},
 		Steps: []resource.TestStep{{
-			Config: versionOf(bundleOf(dir), `vars = { STAGE = "test" }`, `version_metadata = "VERSION"`),
-			ConfigStateChecks: []statecheck.StateCheck{
-				statecheck.ExpectKnownValue(address, tfjsonpath.New("number"), knownvalue.Int64Exact(1)),
+			Config: strings.Replace(versionOf(bundleOf(dir), `vars = { STAGE = "test" }`, `version_metadata = "VERSION"`),
+				`name = "api"`, "name = \"api\"\n  subdomain = { enabled = true }", 1) + `
+resource "hybridge_worker_deployment" "d" {
+  worker     = hybridge_worker.w.name
+  version_id = hybridge_worker_version.v.id
+}
+`,
+			Check: func(*terraform.State) error {
+				if status, body := plane.Get(t, "api", "/hello/Terraform"); status != 200 || !strings.Contains(body, "Terraform") {
+					return fmt.Errorf("the Worker answers %d %q", status, body)
+				}
+				return nil
 			},
 		}},
 	})
