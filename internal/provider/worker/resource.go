@@ -179,7 +179,7 @@ func (r *workerResource) Update(ctx context.Context, req resource.UpdateRequest,
 // terraform destroy removes Workers in no particular order, because what binds
 // them is a version, which is not deleted: so the one that refers is usually
 // deleted by the same run, at most one request's retries later.
-const referenceWait = 20 * time.Second
+const referenceWait = 10 * time.Second
 
 func (r *workerResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var m model

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package acctest_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	fwprovider "github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest"
+)
+
+// schemas are those of the whole provider.
+func schemas(t *testing.T) *tfprotov6.GetProviderSchemaResponse {
+	t.Helper()
+	resp, err := provider.Server("test", acctest.NoEnv)().GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil || len(resp.Diagnostics) > 0 {
+		t.Fatalf("GetProviderSchema: %v %v", err, resp.Diagnostics)
+	}
+	return resp
+}
+
+// walk calls f for every attribute with its path, e.g. "observability.logs.enabled".
+func walk(prefix string, attributes []*tfprotov6.SchemaAttribute, f func(path string, a *tfprotov6.SchemaAttribute)) {
+	for _, a := range attributes {
+		f(prefix+a.Name, a)
+		if a.NestedType != nil {
+			walk(prefix+a.Name+".", a.NestedType.Attributes, f)
+		}
+	}
+}
+
+// sources is the text of all tests of the provider and of all examples.
+func sources(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for root, suffix := range map[string]string{"..": "_test.go", "../../../examples": ".tf", "../../../modules": ".tf"} {
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if entry != nil && entry.Name() == "node_modules" {
+				return filepath.SkipDir
+			}
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, suffix) {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			all.Write(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all.String()
+}
+
+func TestEveryAttributeOccursInATest(t *testing.T) {
+	t.Parallel()
+	text, all := sources(t), schemas(t)
+	check := func(kind string, s *tfprotov6.Schema) {
+		if !strings.Contains(text, kind) {
+			t.Errorf("%s occurs in no test and no example", kind)
+		}
+		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
+			if !regexp.MustCompile(`["'\s{,.(]` + a.Name + `(["'),\s}.\]]|\s*=)`).MatchString(text) {
+				t.Errorf("%s: %s occurs in no test and no example", kind, path)
+			}
+		})
+	}
+	check("hybridge", all.Provider)
+	for kind, s := range all.ResourceSchemas {
+		check(kind, s)
+	}
+	for kind, s := range all.DataSourceSchemas {
+		check(kind, s)
+	}
+}
+
+// TestDescriptionsSayWhatAReaderNeeds: what it means; what happens if it is left
+// out; what a change does, unless the resource says so for all attributes alike.
+// A member of a nested attribute may leave the default to the whole.
+func TestDescriptionsSayWhatAReaderNeeds(t *testing.T) {
+	t.Parallel()
+	all := schemas(t)
+	saysDefault := regexp.MustCompile(`(?i)default|exactly one`)
+	saysChange := regexp.MustCompile(`(?i)in place|replace|never changes|change`)
+	sound := func(kind, path string, a *tfprotov6.SchemaAttribute) {
+		if len(a.Description) < 10 || !strings.HasSuffix(a.Description, ".") {
+			t.Errorf("%s: %s has no sentence that describes it: %q", kind, path, a.Description)
+		}
+		if a.Optional && !strings.Contains(path, ".") && !saysDefault.MatchString(a.Description) {
+			t.Errorf("%s: the description of %s does not say the default: %q", kind, path, a.Description)
+		}
+	}
+	for kind, s := range all.ResourceSchemas {
+		if !strings.Contains(s.Block.Description, "Permission group") {
+			t.Errorf("%s does not document the permission groups that it needs", kind)
+		}
+		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
+			sound(kind, path, a)
+			general := strings.Contains(s.Block.Description, "a change of `digest` alone makes a new version")
+			if (a.Required || a.Optional) && !general && !saysChange.MatchString(a.Description) {
+				t.Errorf("%s: the description of %s does not say what a change does: %q", kind, path, a.Description)
+			}
+		})
+	}
+	for kind, s := range all.DataSourceSchemas {
+		if !strings.Contains(s.Block.Description, "Permission group") {
+			t.Errorf("data source %s does not document the permission groups that it needs", kind)
+		}
+		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) { sound(kind, path, a) })
+	}
+	walk("", all.Provider.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) { sound("provider", path, a) })
+}
+
+// TestNothingReadableCanHoldASecret: what is named like a secret must be
+// write-only, unless it is the provider's own configuration, which Terraform does
+// not store.
+func TestNothingReadableCanHoldASecret(t *testing.T) {
+	t.Parallel()
+	suspicious := regexp.MustCompile(`(?i)(^|_)(secret|token|key|password|credential)s?($|_)`)
+	all := schemas(t)
+	for kind, s := range all.ResourceSchemas {
+		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
+			if suspicious.MatchString(a.Name) && !a.WriteOnly && !strings.HasSuffix(a.Name, "_wo_version") && a.NestedType == nil {
+				t.Errorf("%s: %s would be stored in state", kind, path)
+			}
+		})
+	}
+	for kind, s := range all.DataSourceSchemas {
+		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
+			if suspicious.MatchString(a.Name) {
+				t.Errorf("data source %s: %s would be stored in state", kind, path)
+			}
+		})
+	}
+}
+
+func TestEveryImplementationIsValidAndComplete(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	p := provider.New("test", acctest.NoEnv)
+	var ps fwprovider.SchemaResponse
+	p.Schema(ctx, fwprovider.SchemaRequest{}, &ps)
+	if d := ps.Schema.ValidateImplementation(ctx); len(d) > 0 {
+		t.Errorf("provider: %v", d)
+	}
+	for _, make := range p.Resources(ctx) {
+		r := make()
+		var meta resource.MetadataResponse
+		r.Metadata(ctx, resource.MetadataRequest{ProviderTypeName: "hybridge"}, &meta)
+		var s resource.SchemaResponse
+		r.Schema(ctx, resource.SchemaRequest{}, &s)
+		if d := s.Schema.ValidateImplementation(ctx); len(d) > 0 {
+			t.Errorf("%s: %v", meta.TypeName, d)
+		}
+		for name, has := range map[string]bool{
+			"Configure": is[resource.ResourceWithConfigure](r), "ImportState": is[resource.ResourceWithImportState](r),
+			"IdentitySchema": is[resource.ResourceWithIdentity](r), "ModifyPlan": is[resource.ResourceWithModifyPlan](r),
+		} {
+			if !has {
+				t.Errorf("%s has no %s", meta.TypeName, name)
+			}
+		}
+		if i, ok := r.(resource.ResourceWithIdentity); ok {
+			var is resource.IdentitySchemaResponse
+			i.IdentitySchema(ctx, resource.IdentitySchemaRequest{}, &is)
+			if d := is.IdentitySchema.ValidateImplementation(ctx); len(d) > 0 {
+				t.Errorf("identity of %s: %v", meta.TypeName, d)
+			}
+			for _, name := range []string{"account_id", "plane"} {
+				if is.IdentitySchema.Attributes[name] == nil {
+					t.Errorf("identity of %s lacks %s", meta.TypeName, name)
+				}
+			}
+		}
+		for _, name := range []string{"plane", "account_id"} {
+			if s.Schema.Attributes[name] == nil {
+				t.Errorf("%s lacks %s", meta.TypeName, name)
+			}
+		}
+	}
+	for _, make := range p.DataSources(ctx) {
+		d := make()
+		var meta datasource.MetadataResponse
+		d.Metadata(ctx, datasource.MetadataRequest{ProviderTypeName: "hybridge"}, &meta)
+		var s datasource.SchemaResponse
+		d.Schema(ctx, datasource.SchemaRequest{}, &s)
+		if d := s.Schema.ValidateImplementation(ctx); len(d) > 0 {
+			t.Errorf("data source %s: %v", meta.TypeName, d)
+		}
+		if s.Schema.Attributes["plane"] == nil {
+			t.Errorf("data source %s lacks plane", meta.TypeName)
+		}
+	}
+}
+
+func is[T any](v any) bool {
+	_, ok := v.(T)
+	return ok
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package deployment_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/tfproto"
+)
+
+// TestWhateverIsDoneAPlanIsWhatItsApplyGives lets an operator and somebody else
+// act in any order on one Worker. After every step: what was applied is what was
+// planned (tfproto looks), Read is a fixpoint, the next plan is empty, what is
+// live is what is wanted, and nothing unseen was overwritten.
+func TestWhateverIsDoneAPlanIsWhatItsApplyGives(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	versions := []string{s.v1, s.v2, s.upload(s.worker, "three")}
+	rapid.Check(t, func(rt *rapid.T) {
+		s.t = rt
+		var (
+			state  = tfproto.State{Type: kind}
+			config tfproto.Object
+		)
+		pick := rapid.SampledFrom(versions)
+		draw := func() {
+			config = s.config(pick.Draw(rt, "version_id"), tfproto.Object{
+				"worker":           rapid.SampledFrom([]string{"api", s.worker}).Draw(rt, "worker"),
+				"message":          rapid.SampledFrom([]any{nil, "m", "n"}).Draw(rt, "message"),
+				"overwrite_unseen": rapid.SampledFrom([]any{nil, true, false}).Draw(rt, "overwrite_unseen"),
+			})
+		}
+		somebodyDeploys := func() string {
+			a, b := pick.Draw(rt, "theirs"), pick.Draw(rt, "their second")
+			if a == b {
+				return s.foreign("theirs", cloudflare.Share{VersionID: a, Percentage: 100})
+			}
+			p := float64(rapid.IntRange(0, 10000).Draw(rt, "percent")) / 100
+			return s.foreign("theirs", cloudflare.Share{VersionID: a, Percentage: p}, cloudflare.Share{VersionID: b, Percentage: 100 - p})
+		}
+		refresh := func() {
+			s.restart()
+			if state.Object != nil {
+				state = s.read(state)
+			}
+		}
+		draw()
+		config["overwrite_unseen"] = true // earlier runs of this test left something live
+		rt.Repeat(map[string]func(*rapid.T){
+			"change the configuration": func(*rapid.T) { draw() },
+			"somebody deploys":         func(*rapid.T) { somebodyDeploys() },
+			"apply": func(*rapid.T) {
+				refresh()
+				plan := s.plan(state, config)
+				made, d := s.provider.Apply(s.test.Context(), s.t, plan)
+				if d.HasError() {
+					if state.Object != nil || config["overwrite_unseen"] == true {
+						rt.Fatalf("applying what was just refreshed: %s", d)
+					}
+					return // a create over somebody else's deployment
+				}
+				state = made
+				if got := s.live(); !cloudflare.SameShares(got.Versions, []cloudflare.Share{{VersionID: config["version_id"].(string), Percentage: 100}}) {
+					rt.Fatalf("%v is live, wanted %v", got.Versions, config["version_id"])
+				}
+				s.wantQuiet(state, config)
+			},
+			"apply while somebody deploys": func(*rapid.T) {
+				refresh()
+				plan := s.plan(state, config)
+				theirs := somebodyDeploys()
+				before := s.live()
+				s.restart()
+				made, d := s.provider.Apply(s.test.Context(), s.t, plan)
+				switch {
+				case !d.HasError():
+					state = made
+				case s.live().ID != theirs:
+					rt.Fatalf("the apply failed and yet changed what is live: %s", d)
+				}
+				unchanged := plan.Object != nil && plan.Object["id"] != tfproto.Unknown
+				wanted := []cloudflare.Share{{VersionID: config["version_id"].(string), Percentage: 100}}
+				if config["overwrite_unseen"] != true && !unchanged && !cloudflare.SameShares(before.Versions, wanted) && !d.HasError() {
+					rt.Fatalf("deployment %s was overwritten unseen", theirs)
+				}
+			},
+			"lose the state": func(*rapid.T) { state = tfproto.State{Type: kind} },
+			"": func(*rapid.T) {
+				if state.Object == nil {
+					return
+				}
+				refresh()
+				again := s.read(state)
+				if diff := cmp.Diff(state.Object, again.Object); diff != "" {
+					rt.Fatalf("Read is no fixpoint:\n%s", diff)
+				}
+			},
+		})
+	})
+}
