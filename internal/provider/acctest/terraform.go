@@ -5,6 +5,8 @@ package acctest
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -40,16 +42,40 @@ var chooseCLI = sync.OnceValue(func() error {
 	return os.Setenv(envTerraformPath, path)
 })
 
-// Terraform runs a test case with a real CLI. The provider runs in this process,
-// with getenv as its environment.
-func Terraform(t *testing.T, getenv func(string) string, c resource.TestCase) {
+// CLI returns the path of Terraform or OpenTofu. Without one the test fails.
+func CLI(t testing.TB) string {
 	t.Helper()
 	if err := chooseCLI(); err != nil {
 		t.Fatalf("this test runs Terraform 1.11 or later, or OpenTofu 1.11 or later, and finds neither on PATH (%v): "+
 			"install one, or set %s to its path", err, envTerraformPath)
 	}
+	return os.Getenv(envTerraformPath)
+}
+
+// Terraform runs a test case with a real CLI. The provider runs in this process,
+// with getenv as its environment.
+func Terraform(t *testing.T, getenv func(string) string, c resource.TestCase) {
+	t.Helper()
+	CLI(t)
 	c.ProtoV6ProviderFactories = Factories(getenv)
 	resource.UnitTest(t, c)
+}
+
+// BuildProvider builds the provider as it is released and returns its path, which
+// has the name that dev_overrides want.
+func BuildProvider(t testing.TB) string {
+	t.Helper()
+	name := "terraform-provider-hybridge"
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	path := filepath.Join(t.TempDir(), name)
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w -X main.version=test", "-o", path,
+		"github.com/hybridge/terraform-provider-hybridge")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building the provider: %v\n%s", err, out)
+	}
+	return path
 }
 
 // Factories are the provider as terraform-plugin-testing takes it.
