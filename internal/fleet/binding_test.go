@@ -3,10 +3,14 @@
 package fleet_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/fleet"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 	"github.com/hybridge/terraform-provider-hybridge/internal/workerdtest"
 )
@@ -21,6 +25,7 @@ const caller = `export default { async fetch(request, env) {
 		case "/callback": return new Response(await env.TARGET.call(async (n) => "called with " + n));
 		case "/named": return new Response(await env.ADMIN.whoami());
 		case "/named-fetch": return await env.ADMIN.fetch("http://any.example/");
+		case "/loop": return new Response(await env.TARGET.loop());
 		case "/override": return await env.TARGET.fetch("http://x/", { headers: request.headers });
 		}
 	} catch (e) { return new Response("failed: " + e.message); }
@@ -34,6 +39,7 @@ export class Admin extends WorkerEntrypoint { whoami() { return "admin of ` + te
 export default class extends WorkerEntrypoint {
 	async fetch(r) { return new Response(["` + text + `", r.method, r.url, r.headers.get("x-mine"), await r.text()].join(" ")); }
 	add(a, b) { return "` + text + ` " + (a + b); }
+	loop() { for (;;) {} }
 	counter() { return new Counter(); }
 	async call(f) { return await f(7); }
 }`
@@ -124,4 +130,50 @@ func TestAServiceBindingToAMissingEntryPointSaysSo(t *testing.T) {
 	if got := s.failing("caller", "/named-fetch"); !strings.Contains(got, `has no entry point "Admin"`) {
 		t.Errorf("answered %q", got)
 	}
+}
+
+func TestAnRPCCallToAProcessThatDiesFailsAndTheNextOneWorks(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.deploy(callerVersion(t))
+	v := workerdtest.Script(t, "target", target("one"))
+	s.deploy(v)
+	s.want("caller", "/rpc", "one 5")
+	if got := s.get("caller", "/loop"); !strings.HasPrefix(got, "failed: ") {
+		t.Errorf("the call answered %q", got)
+	}
+	s.want("caller", "/rpc", "one 5")
+	if st := s.state(v); st.Restarts != 1 {
+		t.Errorf("state %+v, want one restart", st)
+	}
+}
+
+func TestAStubHoldsItsVersionUntilItIsReleased(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	gate := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	t.Cleanup(gate.Close)
+	var open sync.Once
+	t.Cleanup(func() { open.Do(func() { close(release) }) })
+	s := newStage(t, func(c *fleet.Config) { c.EgressAllow = []string{"127.0.0.1"} })
+	s.deploy(workerdtest.Script(t, "caller", `export default { async fetch(r, env) {
+		if (new URL(r.url).pathname === "/rpc") return new Response(await env.TARGET.add(1, 1));
+		using counter = await env.TARGET.counter();
+		await counter.up();
+		await fetch("`+gate.URL+`/");
+		return new Response(String(await counter.up()));
+	} };`, workerdtest.Binding("TARGET", "service", "service", "target")))
+	s.deploy(workerdtest.Script(t, "target", target("one")))
+	held := make(chan string, 1)
+	go func() {
+		_, body, err := s.try(workerdtest.Host("caller"), "/stub")
+		held <- fmt.Sprint(body, err)
+	}()
+	eventually(t, "the stub is held", func() bool { return s.get("caller", "/rpc") == "one 2" })
+	s.deploy(workerdtest.Script(t, "target", target("two")))
+	open.Do(func() { close(release) })
+	if got := <-held; got != "2<nil>" {
+		t.Errorf("the stub of the old version answered %q", got)
+	}
+	eventually(t, "new sessions go to the new version", func() bool { return s.get("caller", "/rpc") == "two 2" })
 }

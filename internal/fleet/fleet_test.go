@@ -5,15 +5,22 @@ package fleet_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+	"pgregory.net/rapid"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/fleet"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
@@ -199,6 +206,27 @@ func TestBindingsReachTheWorkerAsTheyWere(t *testing.T) {
 	s.want("bindings", "/", want)
 }
 
+func TestAnyTextReachesTheWorkerUnchanged(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	text := rapid.StringOf(rapid.OneOf(rapid.Rune(), rapid.RuneFrom([]rune("\"\\\x00\n\r\tx0{}[]()#,=$'`\u2028\u007f"))))
+	want := map[string]string{}
+	var bindings []workerd.Binding
+	for i := range 300 {
+		name := fmt.Sprintf("B%d", i)
+		want[name] = strings.ToValidUTF8(text.Example(i), "?")
+		bindings = append(bindings, workerdtest.Binding(name, "secret_text", "text", want[name]))
+	}
+	s.deploy(workerdtest.Script(t, "text", `export default { fetch(r, env) { return Response.json(env); } };`, bindings...))
+	var got map[string]string
+	if err := json.Unmarshal([]byte(s.get("text", "/")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("env (-want +got):\n%s", diff)
+	}
+}
+
 func TestModulesOfEveryTypeLoad(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -247,5 +275,128 @@ func TestARemovedWorkerIsUnreachableAndItsProcessEnds(t *testing.T) {
 	eventually(t, "the process has stopped", func() bool { return len(s.fleet.States()) == 0 })
 	if err := s.fleet.Remove(t.Context(), v.WorkerID); err != nil {
 		t.Errorf("removing an unknown Worker: %v", err)
+	}
+}
+
+// source is a VersionSource over a fixed list.
+type source []workerd.Version
+
+func (s source) PreviewVersion(_ context.Context, workerID, prefix string) (workerd.Version, bool, error) {
+	for _, v := range s {
+		if v.WorkerID == workerID && strings.HasPrefix(v.ID, prefix) {
+			return v, true, nil
+		}
+	}
+	return workerd.Version{}, false, nil
+}
+
+func TestAPreviewStartsOnDemandAndStopsWhenIdle(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, func(c *fleet.Config) { c.Limits.PreviewIdle = 300 * time.Millisecond })
+	live := workerdtest.Script(t, "pre", workerdtest.Answer("live"))
+	other := workerdtest.Script(t, "pre", workerdtest.Answer("preview"))
+	broken := workerdtest.Script(t, "pre", "throw new Error('no');")
+	s.fleet.SetVersions(source{other, broken})
+	s.deploy(live)
+	host := func(v workerd.Version) string { return v.ID[:8] + "-" + workerdtest.Host("pre") }
+	if s.state(other).PID != 0 {
+		t.Error("the preview runs before anybody asked")
+	}
+	for range 3 {
+		if status, body, err := s.try(host(other), "/"); err != nil || status != http.StatusOK || body != "preview" {
+			t.Fatalf("preview: %d, %q, %v", status, body, err)
+		}
+	}
+	if status, body, _ := s.try(host(live), "/"); status != http.StatusOK || body != "live" {
+		t.Errorf("preview of the live version: %d, %q", status, body)
+	}
+	if status, _, err := s.try(host(broken), "/"); err != nil || status < 500 {
+		t.Errorf("preview of a broken version: status %d, error %v", status, err)
+	}
+	if status, _, err := s.try("00000000-"+workerdtest.Host("pre"), "/"); err != nil || status != http.StatusNotFound {
+		t.Errorf("preview of no version: status %d, error %v", status, err)
+	}
+	eventually(t, "only the live version runs", func() bool {
+		states := s.fleet.States()
+		return len(states) == 1 && states[0].VersionID == live.ID
+	})
+	if status, body, err := s.try(host(other), "/"); err != nil || status != http.StatusOK || body != "preview" {
+		t.Errorf("the preview once more: %d, %q, %v", status, body, err)
+	}
+}
+
+func TestAVersionThatIsPreviewedAndDeployedRunsOnce(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	old := workerdtest.Script(t, "pre", workerdtest.Answer("old"))
+	next := workerdtest.Script(t, "pre", workerdtest.Answer("next"))
+	s.fleet.SetVersions(source{next})
+	s.deploy(old)
+	if status, body, err := s.try(next.ID[:8]+"-"+workerdtest.Host("pre"), "/"); err != nil || status != http.StatusOK || body != "next" {
+		t.Fatalf("preview: %d, %q, %v", status, body, err)
+	}
+	pid := s.state(next).PID
+	s.deploy(next)
+	s.want("pre", "/", "next")
+	if got := s.state(next).PID; got != pid {
+		t.Errorf("pid %d, want the preview's %d", got, pid)
+	}
+	if err := s.fleet.Remove(t.Context(), next.WorkerID); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nothing runs", func() bool { return len(s.fleet.States()) == 0 })
+}
+
+func TestCloseLeavesNeitherProcessesNorSockets(t *testing.T) {
+	t.Parallel()
+	dir := workerdtest.SocketDir(t)
+	cfg := fleet.Config{Workerd: workerdtest.Path(t), SocketDir: dir, Router: ingress.New(hclog.NewNullLogger()), Logger: hclog.NewNullLogger()}
+	f, err := fleet.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := workerdtest.Script(t, "w", workerdtest.Answer("x"), workerdtest.Binding("S", "service", "service", "w"))
+	if err := f.Apply(t.Context(), workerdtest.Worker(v), []workerd.Version{v}); err != nil {
+		t.Fatal(err)
+	}
+	pid := f.States()[0].PID
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // no patience
+	f.Close(ctx)
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+		t.Errorf("process %d still runs", pid)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("the socket directory holds %v, %v", entries, err)
+	}
+	if err := f.Apply(t.Context(), workerdtest.Worker(v), []workerd.Version{v}); err == nil {
+		t.Error("a closed fleet deployed a version")
+	}
+}
+
+func TestSocketsOfAKilledRunAreRemoved(t *testing.T) {
+	t.Parallel()
+	dir := workerdtest.SocketDir(t)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 8 { // the names that this run will use
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, fmt.Sprintf("%d.sock", i)), Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		l.Close()
+	}
+	s := newStage(t, func(c *fleet.Config) { c.SocketDir = dir })
+	s.deploy(workerdtest.Script(t, "w", workerdtest.Answer("x")))
+	s.want("w", "/", "x")
+}
+
+func TestASocketDirectoryWithALongPathIsRefused(t *testing.T) {
+	t.Parallel()
+	_, err := fleet.New(fleet.Config{SocketDir: "/tmp/" + strings.Repeat("x", 100), Router: ingress.New(hclog.NewNullLogger()), Logger: hclog.NewNullLogger()})
+	if err == nil || !strings.Contains(err.Error(), "too long for unix sockets") {
+		t.Errorf("error %v", err)
 	}
 }

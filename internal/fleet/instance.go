@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -37,6 +38,7 @@ type instance struct {
 	started  chan struct{} // closed once the first start has succeeded or failed
 	startErr error         // valid once started is closed
 	retiring chan struct{} // closed once no request can pick it any more
+	called   atomic.Bool   // by a service binding, which the target does not count
 
 	// Owned by start until started is closed, constant from then on.
 	proc      *supervise.Process

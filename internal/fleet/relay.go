@@ -152,6 +152,7 @@ func (f *Fleet) endpoint(t *ingress.Target, entrypoint string) (*instance, *endp
 	if inst == nil {
 		return nil, nil
 	}
+	inst.called.Store(true)
 	<-inst.started // routed only after its start: this never waits
 	return inst, inst.endpoints[entrypoint]
 }

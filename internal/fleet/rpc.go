@@ -202,8 +202,14 @@ func (c *rpcConn) pump(up *rpcUpstream) {
 			return
 		}
 		c.mu.Lock()
-		c.tracker.Message(rpcstate.Server, msg)
+		current := c.up == up
+		if current {
+			c.tracker.Message(rpcstate.Server, msg)
+		}
 		c.mu.Unlock()
+		if !current {
+			return // a late word about what the caller has let go of, or it would be current
+		}
 		if _, err := c.caller.Write(msg); err != nil {
 			return
 		}
@@ -219,11 +225,13 @@ func (c *rpcConn) pump(up *rpcUpstream) {
 func (c *rpcConn) park(up *rpcUpstream) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.up != up || up.release == nil || !c.tracker.AtRest() {
+	if c.up != up || !c.tracker.AtRest() {
 		return
 	}
-	up.release()
-	up.release = nil
+	if up.release != nil {
+		up.release()
+		up.release = nil
+	}
 	select {
 	case <-up.inst.retiring:
 		c.drop(up)
@@ -239,11 +247,7 @@ func (c *rpcConn) guard(up *rpcUpstream) {
 		return
 	case <-up.inst.retiring:
 	}
-	c.mu.Lock()
-	if up.release == nil {
-		c.drop(up)
-	}
-	c.mu.Unlock()
+	c.park(up)
 	timer := time.NewTimer(rpcPatience)
 	defer timer.Stop()
 	select {
