@@ -123,7 +123,7 @@ func (p *Plane) deleteSecret(r *request) (*reply, error) {
 func (p *Plane) patchSecrets(r *request) (*reply, error) {
 	var body struct {
 		Secrets map[string]json.RawMessage `json:"secrets"`
-		Tags    map[string]string          `json:"version_tags"`
+		Tags    map[string]json.RawMessage `json:"version_tags"`
 	}
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -153,10 +153,22 @@ func (p *Plane) patchSecrets(r *request) (*reply, error) {
 		for _, b := range set {
 			setBinding(c, b)
 		}
-		c.Annotations = body.Tags
+		c.Annotations = map[string]string{}
+		for key, raw := range body.Tags {
+			var text string
+			if json.Unmarshal(raw, &text) == nil {
+				c.Annotations[key] = text
+			}
+		}
 		return nil
 	}, func(w registry.Worker, v registry.Version) (*reply, error) {
-		return ok(secretViews(script{worker: w, shown: &v})), nil
+		byName := object{}
+		for _, o := range secretViews(script{worker: w, shown: &v}) {
+			if name, isText := o["name"].(string); isText {
+				byName[name] = o
+			}
+		}
+		return ok(byName), nil
 	})
 }
 

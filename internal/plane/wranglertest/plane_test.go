@@ -3,36 +3,23 @@
 package wranglertest
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/hybridge/terraform-provider-hybridge/internal/fleet"
-	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
-	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
-	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
-	"github.com/hybridge/terraform-provider-hybridge/internal/workerdtest"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/planetest"
 )
 
-const subdomain = "acme"
+// canary is in every secret that these tests set, and MUST never be in a log.
+const canary = "CANARY"
 
-// selfHosted is a whole self-hosted plane: registry, API, ingress and workerd.
+// selfHosted is a whole self-hosted plane with what wrangler needs to reach it.
 type selfHosted struct {
 	Account
-	ingress string // host:port
-	reg     *registry.Registry
+	plane *planetest.Plane
 
 	mu    sync.Mutex
 	calls []string
@@ -40,58 +27,15 @@ type selfHosted struct {
 
 func startPlane(t *testing.T) *selfHosted {
 	t.Helper()
-	log := hclog.New(&hclog.LoggerOptions{Name: "plane", Level: hclog.Warn, Output: &testLog{t: t}})
-	// A short path: unix sockets lie below it.
-	sockets, err := os.MkdirTemp("", "wt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
-	router := ingress.New(log)
-	fl, err := fleet.New(fleet.Config{Workerd: workerdtest.Path(t), SocketDir: filepath.Join(sockets, "s"), Router: router, Logger: log,
-		Limits: fleet.Limits{WaitUntil: time.Second}}) // no Worker here uses waitUntil
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := &selfHosted{}
+	s.plane = planetest.New(t, planetest.Options{Workerd: true, Wrap: s.record})
+	// Deleting looks at KV namespaces as well, which is what "data" is for.
+	s.Account = Account{BaseURL: s.plane.BaseURL, ID: s.plane.AccountID, Token: s.plane.NewToken(t, "deploy", "data")}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		fl.Close(ctx)
-	})
-	reg, err := registry.Open(t.Context(), filepath.Join(t.TempDir(), "registry"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := reg.Close(); err != nil {
-			t.Errorf("closing the registry: %v", err)
+		if log := s.plane.Log(); strings.Contains(log, canary) {
+			t.Error("a secret is in the plane's log")
 		}
 	})
-	front := httptest.NewServer(router)
-	t.Cleanup(front.Close)
-	p, err := plane.New(plane.Config{
-		Registry: reg, Runtime: fl, Log: log, Version: "test", WorkerdVersion: "test",
-		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: front.Listener.Addr().(*net.TCPAddr).Port},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	fl.SetVersions(p)
-	s := &selfHosted{ingress: front.Listener.Addr().String(), reg: reg}
-	api := httptest.NewServer(s.record(p.Handler()))
-	t.Cleanup(api.Close)
-	account, err := reg.CreateAccount(t.Context(), "Acme", subdomain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Account = Account{BaseURL: api.URL + "/client/v4", ID: account.ID, Token: "wrangler-test-token-0123456789-abcdefghijk"}
-	groups, err := plane.ExpandPermissions([]string{"deploy", "data"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := reg.CreateToken(t.Context(), account.ID, "ci", s.Token, groups); err != nil {
-		t.Fatal(err)
-	}
 	return s
 }
 
@@ -100,10 +44,10 @@ func (s *selfHosted) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(status, r)
-		path := strings.Replace(strings.TrimPrefix(r.URL.RequestURI(), "/client/v4"), "/accounts/"+s.ID, "", 1)
+		_, path, _ := strings.Cut(r.URL.RequestURI(), "/client/v4")
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.calls = append(s.calls, fmt.Sprintf("%s %s %d", r.Method, path, status.status))
+		s.calls = append(s.calls, fmt.Sprintf("%s %s %d", r.Method, strings.Replace(path, "/accounts/"+s.ID, "", 1), status.status))
 	})
 }
 
@@ -128,14 +72,14 @@ func (w *statusWriter) WriteHeader(status int) {
 
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// ask sends a request to a host of the ingress and returns status and body.
+// ask sends a request to a Worker's host and returns status and body.
 func (s *selfHosted) ask(t *testing.T, host, path string, header ...string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.ingress+path, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.plane.IngressURL+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Host = host + "." + subdomain + ".localhost"
+	req.Host = host + "." + planetest.Subdomain + ".localhost"
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
@@ -155,24 +99,22 @@ func (s *selfHosted) ask(t *testing.T, host, path string, header ...string) (int
 func (s *selfHosted) mustAnswer(t *testing.T, host, path, want string) {
 	t.Helper()
 	if status, body := s.ask(t, host, path); status != http.StatusOK || body != want {
-		t.Fatalf("http://%s.%s.localhost%s answers %d %q, want %q", host, subdomain, path, status, body, want)
+		t.Fatalf("http://%s.%s.localhost%s answers %d %q, want %q", host, planetest.Subdomain, path, status, body, want)
 	}
 }
 
-// mustHaveNoUnknownRoutes fails the test if wrangler asked for an endpoint that
-// the plane does not have.
-func (s *selfHosted) mustHaveNoUnknownRoutes(t *testing.T, allowed ...string) {
+// mustHaveFoundEverything fails the test if wrangler has asked for an endpoint that
+// the plane does not have, or if the plane has failed.
+func (s *selfHosted) mustHaveFoundEverything(t *testing.T) {
 	t.Helper()
 	for _, call := range s.took() {
-		if (strings.HasSuffix(call, " 405") || strings.HasSuffix(call, " 500")) && !slices.Contains(allowed, call) {
+		if strings.HasSuffix(call, " 405") || strings.HasSuffix(call, " 500") {
 			t.Errorf("wrangler got an unexpected answer: %s", call)
 		}
 	}
-}
-
-type testLog struct{ t *testing.T }
-
-func (l *testLog) Write(b []byte) (int, error) {
-	l.t.Logf("%s", b)
-	return len(b), nil
+	for line := range strings.SplitSeq(s.plane.Log(), "\n") {
+		if strings.Contains(line, "endpoint that this plane does not have") {
+			t.Error(line)
+		}
+	}
 }

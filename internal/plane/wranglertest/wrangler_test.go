@@ -141,7 +141,7 @@ func mainStory(t *testing.T, w Wrangler, s *selfHosted) {
 			t.Errorf("deployments list lacks %q:\n%s", want, deployments)
 		}
 	}
-	s.mustHaveNoUnknownRoutes(t)
+	s.mustHaveFoundEverything(t)
 }
 
 // secretsStory sets, lists and deletes secrets, and rolls back over a change of one.
@@ -204,7 +204,7 @@ func secretsStory(t *testing.T, w Wrangler, s *selfHosted) {
 		t.Errorf("the stub's secret is not listed:\n%s", list)
 	}
 	stub.Run(t, "delete", "--force")
-	s.mustHaveNoUnknownRoutes(t)
+	s.mustHaveFoundEverything(t)
 }
 
 // lastOf is what follows the last occurrence of label.
@@ -234,7 +234,7 @@ func deleteStory(t *testing.T, w Wrangler, s *selfHosted) {
 	if out, code := p.Try(t, "deployments", "list"); code == 0 {
 		t.Errorf("deployments of a deleted Worker are listed:\n%s", out)
 	}
-	s.mustHaveNoUnknownRoutes(t)
+	s.mustHaveFoundEverything(t)
 }
 
 // refusalStory: what cannot work says why, and leaves nothing behind.
@@ -263,7 +263,7 @@ func refusalStory(t *testing.T, w Wrangler, s *selfHosted) {
 			if !strings.Contains(out, tc.want) {
 				t.Errorf("the output lacks %q:\n%s", tc.want, out)
 			}
-			if _, err := s.reg.Worker(t.Context(), s.ID, "bad"); err == nil {
+			if _, err := s.plane.Registry.Worker(t.Context(), s.ID, "bad"); err == nil {
 				t.Error("the refused deploy left a Worker behind")
 			}
 		})
