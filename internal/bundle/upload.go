@@ -98,6 +98,7 @@ func (u Upload) bindings() ([]map[string]any, error) {
 		object["name"] = name
 		list = append(list, object)
 	}
+	//nolint:forcetypeassert // every object has got its name above
 	sort.Slice(list, func(i, j int) bool { return list[i]["name"].(string) < list[j]["name"].(string) })
 	return list, nil
 }

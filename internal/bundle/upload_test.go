@@ -170,7 +170,7 @@ func TestUploadOfAChangedModuleNeverCompletes(t *testing.T) {
 	}
 }
 
-// Not parallel: it measures the whole process.
+//nolint:paralleltest // it measures the whole process
 func TestUploadOfALargeModuleNeedsLittleMemory(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "index.js"), []byte("export {}"), 0o644); err != nil {

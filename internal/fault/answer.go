@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// answer is what a fault says in place of the plane; ok is false for faults
-// that are no answer.
-func (r Rule) answer() (status int, header http.Header, body string, ok bool) {
+// answer is what a fault says in place of the plane; zero for faults that are
+// no answer.
+func (r Rule) answer() (status int, header http.Header, body string) {
 	header = http.Header{}
 	switch r.Kind {
 	case TooMany:
@@ -30,17 +30,17 @@ func (r Rule) answer() (status int, header http.Header, body string, ok bool) {
 	case HTMLAfter:
 		return page(header, or(r.Status, http.StatusBadGateway))
 	}
-	return 0, nil, "", false
+	return 0, nil, ""
 }
 
-func envelope(h http.Header, status, code int, message string) (int, http.Header, string, bool) {
+func envelope(h http.Header, status, code int, message string) (int, http.Header, string) {
 	h.Set("Content-Type", "application/json")
-	return status, h, fmt.Sprintf(`{"success":false,"errors":[{"code":%d,"message":%q}],"messages":[],"result":null}`, code, message), true
+	return status, h, fmt.Sprintf(`{"success":false,"errors":[{"code":%d,"message":%q}],"messages":[],"result":null}`, code, message)
 }
 
-func page(h http.Header, status int) (int, http.Header, string, bool) {
+func page(h http.Header, status int) (int, http.Header, string) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	return status, h, "<!doctype html><title>Welcome</title><h1>It works</h1>", true
+	return status, h, "<!doctype html><title>Welcome</title><h1>It works</h1>"
 }
 
 func or(n, other int) int {

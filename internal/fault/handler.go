@@ -46,7 +46,7 @@ func (s *Script) Handler(next http.Handler) http.Handler {
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}
-		status, header, body, _ := rule.answer()
+		status, header, body := rule.answer()
 		for k, v := range header {
 			w.Header()[k] = v
 		}

@@ -62,7 +62,7 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		real.Body = io.NopCloser(io.MultiReader(bytes.NewReader(content[:len(content)/2]), broken{}))
 		return real, nil
 	}
-	status, header, body, _ := rule.answer()
+	status, header, body := rule.answer()
 	return &http.Response{
 		Status: http.StatusText(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: header, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: req,

@@ -54,7 +54,7 @@ func (p *Plane) serve(w http.ResponseWriter, hr *http.Request) {
 func (p *Plane) answer(w http.ResponseWriter, r *request) (rep *reply, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			if v == http.ErrAbortHandler {
+			if v == http.ErrAbortHandler { //nolint:errorlint // a recovered value, compared as net/http does
 				panic(v)
 			}
 			p.log.Error("panic in a handler", "method", r.Method, "path", r.URL.EscapedPath(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))

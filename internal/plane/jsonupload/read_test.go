@@ -159,6 +159,7 @@ func (discardStore) Put(r io.Reader) (string, int64, error) {
 	return strings.Repeat("0", 64), n, err
 }
 
+//nolint:paralleltest // it measures the whole process
 func TestA50MBUploadCostsNoMemoryToSpeakOf(t *testing.T) {
 	const size = 50 << 20
 	body := io.MultiReader(

@@ -233,7 +233,7 @@ func emptyToNil(raw json.RawMessage) json.RawMessage {
 
 // jsonProblem says what is wrong with JSON, without quoting values from it.
 func jsonProblem(err error) string {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // encoding/json wraps none of these
 	case *json.UnmarshalTypeError:
 		return fmt.Sprintf("member %q must be %s, not %s", e.Field, e.Type, strings.SplitN(e.Value, " ", 2)[0])
 	case *json.SyntaxError:

@@ -61,7 +61,7 @@ func readMultipart(contentType string, r io.Reader, jsonPart string, store BlobS
 	left := lim.Code
 	for n := 0; ; n++ {
 		p, err := mr.NextRawPart()
-		if err == io.EOF { // not errors.Is: a body that ends too early wraps io.EOF
+		if err == io.EOF { //nolint:errorlint // a body that ends too early wraps io.EOF
 			return &b, nil
 		}
 		if err != nil {

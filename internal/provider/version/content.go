@@ -86,7 +86,7 @@ func (m model) content(ctx context.Context, diags *diag.Diagnostics) (c bundle.C
 // bindings are all bindings as the API writes them, without their names. All
 // MUST be known. Names that collide are an error.
 func (m model) bindings(ctx context.Context, diags *diag.Diagnostics) map[string]json.RawMessage {
-	m.checkNames(ctx, diags)
+	m.checkNames(diags)
 	all := map[string]json.RawMessage{}
 	for name, text := range mapOf(ctx, m.Vars, diags) {
 		all[name] = jsonObject(map[string]any{"type": "plain_text", "text": text})
@@ -159,7 +159,7 @@ func rawBinding(name, text string, diags *diag.Diagnostics) json.RawMessage {
 
 // checkNames adds an error for each name that is used twice. Names are known
 // even where values are not.
-func (m model) checkNames(ctx context.Context, diags *diag.Diagnostics) {
+func (m model) checkNames(diags *diag.Diagnostics) {
 	used := map[string]path.Path{}
 	use := func(name string, at path.Path) {
 		if other, ok := used[name]; ok {

@@ -60,7 +60,7 @@ func (r *versionResource) ValidateConfig(ctx context.Context, req resource.Valid
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	m.checkNames(ctx, &resp.Diagnostics)
+	m.checkNames(&resp.Diagnostics)
 	for name, value := range m.RawBindings.Elements() {
 		if text, ok := value.(types.String); ok && !text.IsUnknown() && !text.IsNull() {
 			rawBinding(name, text.ValueString(), &resp.Diagnostics)
