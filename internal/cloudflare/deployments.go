@@ -96,11 +96,8 @@ func (c *Client) deploy(ctx context.Context, name string, in DeploymentInput) (*
 				return false, err
 			case live == nil && base.id == "", live != nil && live.ID == base.id:
 				return false, nil
-			case live != nil && live.Marking().Marker == marking.Marker && live.Marking().Run == in.Run:
-				d = live
-				return true, nil
 			}
-			changed = true
+			changed = true // by the lost call, or by somebody else
 			return true, nil
 		})
 		if err == nil && !changed {
@@ -109,7 +106,7 @@ func (c *Client) deploy(ctx context.Context, name string, in DeploymentInput) (*
 		if !changed && !isPrecondition(err) && !IsConflict(err) {
 			return nil, err
 		}
-		// Somebody else deployed after we looked: what is live now decides.
+		// What is live now decides.
 		expected := base.id
 		base, err = c.look(ctx, name, in)
 		if err != nil {

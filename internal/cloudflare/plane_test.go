@@ -331,6 +331,20 @@ func TestNothingIsMadeTwice(t *testing.T) {
 	}
 }
 
+func TestAnEarlierVersionOfTheSameContentIsNotTakenForALostOne(t *testing.T) {
+	t.Parallel()
+	p := acctest.NewPlane(t)
+	w, first, _ := live(t, newClient(t, p), "api")
+	p.Faults.Add(fault.Rule{Method: "POST", Kind: fault.ResetBefore})
+	second, err := newClient(t, p).CreateVersion(t.Context(), w.ID, upload("first of api"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.ID == first.ID {
+		t.Error("nothing was uploaded, although the caller asked for a version of its own")
+	}
+}
+
 func TestADeletionWhoseAnswerGotLostSucceeds(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []fault.Kind{fault.ErrorAfter, fault.ResetAfter, fault.Truncated} {

@@ -3,6 +3,8 @@
 package deployment_test
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,10 +52,10 @@ func TestWhateverIsDoneAPlanIsWhatItsApplyGives(t *testing.T) {
 		}
 		draw()
 		config["overwrite_unseen"] = true // earlier runs of this test left something live
-		rt.Repeat(map[string]func(*rapid.T){
-			"change the configuration": func(*rapid.T) { draw() },
-			"somebody deploys":         func(*rapid.T) { somebodyDeploys() },
-			"apply": func(*rapid.T) {
+		actions := map[string]func(){
+			"change the configuration": draw,
+			"somebody deploys":         func() { somebodyDeploys() },
+			"apply": func() {
 				refresh()
 				plan := s.plan(state, config)
 				made, d := s.provider.Apply(s.test.Context(), s.t, plan)
@@ -69,7 +71,7 @@ func TestWhateverIsDoneAPlanIsWhatItsApplyGives(t *testing.T) {
 				}
 				s.wantQuiet(state, config)
 			},
-			"apply while somebody deploys": func(*rapid.T) {
+			"apply while somebody deploys": func() {
 				refresh()
 				plan := s.plan(state, config)
 				theirs := somebodyDeploys()
@@ -88,17 +90,18 @@ func TestWhateverIsDoneAPlanIsWhatItsApplyGives(t *testing.T) {
 					rt.Fatalf("deployment %s was overwritten unseen", theirs)
 				}
 			},
-			"lose the state": func(*rapid.T) { state = tfproto.State{Type: kind} },
-			"": func(*rapid.T) {
-				if state.Object == nil {
-					return
-				}
-				refresh()
-				again := s.read(state)
-				if diff := cmp.Diff(state.Object, again.Object); diff != "" {
-					rt.Fatalf("Read is no fixpoint:\n%s", diff)
-				}
-			},
-		})
+			"lose the state": func() { state = tfproto.State{Type: kind} },
+		}
+		// Each step costs some requests and a disk flush, so there are few of them.
+		for _, name := range rapid.SliceOfN(rapid.SampledFrom(slices.Sorted(maps.Keys(actions))), 1, 6).Draw(rt, "steps") {
+			actions[name]()
+			if state.Object == nil {
+				continue
+			}
+			refresh()
+			if diff := cmp.Diff(state.Object, s.read(state).Object); state.Object != nil && diff != "" {
+				rt.Fatalf("after %q: Read is no fixpoint:\n%s", name, diff)
+			}
+		}
 	})
 }
