@@ -33,9 +33,15 @@ type stand struct {
 	v1, v2   string // version ids
 }
 
+// newPlaneOnly is a plane without anything.
+func newPlaneOnly(t *testing.T) *stand {
+	t.Helper()
+	return &stand{Plane: acctest.NewPlane(t), t: t, test: t, env: map[string]string{}}
+}
+
 func newStand(t *testing.T) *stand {
 	t.Helper()
-	s := &stand{Plane: acctest.NewPlane(t), t: t, test: t, env: map[string]string{}}
+	s := newPlaneOnly(t)
 	s.worker = s.newWorker("api")
 	s.v1, s.v2 = s.upload(s.worker, "one"), s.upload(s.worker, "two")
 	s.restart()
@@ -116,6 +122,19 @@ func (s *stand) history() []cloudflare.Deployment {
 		s.t.Fatalf("listing deployments: %v", err)
 	}
 	return all
+}
+
+// versions are the ids of the Worker's versions, newest first.
+func (s *stand) versions() []string {
+	all, err := s.somebody().DeployableVersions(s.test.Context(), "api")
+	if err != nil {
+		s.t.Fatalf("listing versions: %v", err)
+	}
+	ids := make([]string, len(all))
+	for i, v := range all {
+		ids[i] = v.ID
+	}
+	return ids
 }
 
 func (s *stand) read(state tfproto.State) tfproto.State {
