@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
+)
+
+const (
+	ingressRate     = 1000 // requests a second in the open loop
+	ingressRuns     = 5    // alternating runs, of which the median is taken
+	ingressDuration = 4 * time.Second
+	saturation      = 32 // connections of the closed loop
+	helloCode       = "export default { fetch() { return new Response('hello') } }\n"
+)
+
+// benchIngress compares the way through the ingress with a direct connection to
+// a workerd that runs the same code.
+func benchIngress(ctx context.Context, s settings) error {
+	p, err := startPlane(ctx, s, filepath.Join(s.work, "ingress-plane"))
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	if err := p.createWorker(ctx, "hello"); err != nil {
+		return err
+	}
+	if _, err := p.uploadVersion(ctx, "hello", helloCode, true); err != nil {
+		return err
+	}
+	url, stop, err := startDirect(ctx, filepath.Join(s.work, "direct"))
+	if err != nil {
+		return err
+	}
+	defer stop()
+
+	direct := endpoint{"direct", url, "hello"}
+	through := endpoint{"ingress", p.env["HYBRIDGE_INGRESS_URL"], "hello." + p.env["HYBRIDGE_SUBDOMAIN"] + ".localhost"}
+	for _, e := range []endpoint{direct, through} { // warm both up
+		if r := closedLoop(ctx, e, 4, time.Second); r.failed > 0 {
+			return fmt.Errorf("warming up %s: %w", e.name, r.lastError)
+		}
+	}
+	var p50, rate [2][]float64
+	for range ingressRuns {
+		for i, e := range []endpoint{direct, through} {
+			open := openLoop(ctx, e, ingressRate, ingressDuration)
+			closed := closedLoop(ctx, e, saturation, ingressDuration)
+			if open.failed+closed.failed > 0 {
+				return fmt.Errorf("%s: %d requests failed, the last one: %w", e.name, open.failed+closed.failed, closed.lastError)
+			}
+			p50[i] = append(p50[i], ms(open.percentile(0.5)))
+			rate[i] = append(rate[i], closed.rate())
+		}
+	}
+	fmt.Printf("| | p50 at %d/s | saturated, %d connections |\n|---|---|---|\n", ingressRate, saturation)
+	fmt.Printf("| direct | %.2f ms | %.0f/s |\n", median(p50[0]), median(rate[0]))
+	fmt.Printf("| ingress | %.2f ms | %.0f/s |\n", median(p50[1]), median(rate[1]))
+	fmt.Printf("\nmedian overhead %.2f ms; throughput %.0f %% of direct\n",
+		median(p50[1])-median(p50[0]), 100*median(rate[1])/median(rate[0]))
+	return nil
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// startDirect runs workerd itself with the hello Worker on a free port.
+func startDirect(ctx context.Context, dir string) (url string, stop func(), err error) {
+	binary, err := workerd.Find("", os.Getenv)
+	if err != nil {
+		return "", nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	config := fmt.Sprintf(`using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = (
+    modules = [(name = "index.js", esModule = %q)], compatibilityDate = "2026-01-01"))],
+  sockets = [(name = "http", address = "%s", http = (), service = "main")]);
+`, helloCode, address)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, err
+	}
+	path := filepath.Join(dir, "config.capnp")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		return "", nil, err
+	}
+	cmd := exec.CommandContext(ctx, binary, "serve", path)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() {
+		_ = cmd.Process.Signal(syscall.SIGKILL)
+		_ = cmd.Wait()
+	}
+	url = "http://" + address
+	for deadline := time.Now().Add(planeReady); ; time.Sleep(20 * time.Millisecond) {
+		if err = (endpoint{url: url}).once(ctx, client(1)); err == nil {
+			return url, stop, nil
+		}
+		if time.Now().After(deadline) {
+			stop()
+			return "", nil, fmt.Errorf("waiting for workerd: %w", err)
+		}
+	}
+}

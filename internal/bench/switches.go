@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+const (
+	switchRounds = 20  // versions that go live during the load
+	switchRate   = 400 // requests a second meanwhile
+)
+
+// benchSwitches brings one version after the other live, at 10 % and then at
+// 100 %, while requests come in, and counts those that fail.
+func benchSwitches(ctx context.Context, s settings) error {
+	p, err := startPlane(ctx, s, filepath.Join(s.work, "switch-plane"))
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	if err := p.createWorker(ctx, "switch"); err != nil {
+		return err
+	}
+	live, err := p.uploadVersion(ctx, "switch", helloCode, true)
+	if err != nil {
+		return err
+	}
+	// The load ends with the switches; its length is only a bound.
+	load, end := context.WithCancel(ctx)
+	defer end()
+	result := make(chan report, 1)
+	through := endpoint{"ingress", p.env["HYBRIDGE_INGRESS_URL"], "switch." + p.env["HYBRIDGE_SUBDOMAIN"] + ".localhost"}
+	quit := make(chan struct{})
+	go func() {
+		var total report
+		begin := time.Now()
+		for {
+			select {
+			case <-quit:
+				total.elapsed = time.Since(begin)
+				result <- total
+				return
+			default:
+				part := openLoop(load, through, switchRate, time.Second)
+				total.latencies = append(total.latencies, part.latencies...)
+				total.failed += part.failed
+				if part.lastError != nil {
+					total.lastError = part.lastError
+				}
+			}
+		}
+	}()
+	for i := range switchRounds {
+		next, err := p.uploadVersion(ctx, "switch", fmt.Sprintf("%s// %d\n", helloCode, i), false)
+		if err == nil {
+			err = p.deploy(ctx, "switch", map[string]float64{live: 90, next: 10})
+		}
+		if err == nil {
+			time.Sleep(200 * time.Millisecond)
+			err = p.deploy(ctx, "switch", map[string]float64{next: 100})
+		}
+		if err != nil {
+			return fmt.Errorf("switch %d: %w", i, err)
+		}
+		live = next
+	}
+	close(quit)
+	r := <-result
+	fmt.Printf("%d versions live one after the other (10 %%, then 100 %%) at %d requests/s: %d of %d requests failed\n",
+		switchRounds, switchRate, r.failed, len(r.latencies)+r.failed)
+	if r.failed > 0 {
+		return fmt.Errorf("requests were lost, the last one: %w", r.lastError)
+	}
+	return nil
+}
