@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package agent wires a self-hosted plane together: registry, API, fleet,
+// ingress, and the two servers that make them reachable.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/fleet"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
+)
+
+// LocalDomain is what the hosts of Workers end with. Resolvers answer for
+// everything below it with this machine (RFC 6761 section 6.3).
+const LocalDomain = "localhost"
+
+const (
+	// headerTimeout ends connections that send a header byte by byte.
+	headerTimeout = 10 * time.Second
+	// clientIdle is longer than most clients keep an idle connection, so that
+	// they close it and not we, under a request.
+	clientIdle = 2 * time.Minute
+	// ingressHeaderBytes is Cloudflare's limit for all headers of a request.
+	ingressHeaderBytes = 128 << 10
+	apiHeaderBytes     = 64 << 10
+	// DefaultStopWaitUntil is what waitUntil() gets when the whole plane stops.
+	// Whoever stops a plane waits for it; a replaced version has its full time.
+	DefaultStopWaitUntil = 2 * time.Second
+)
+
+// Config is what an Agent is made of.
+type Config struct {
+	DataDir string // created with mode 0700; one agent at a time
+	API     string // host:port; port 0 takes a free one
+	Ingress string // host:port; port 0 takes a free one
+	// AllowRemote admits addresses other than loopback: the API then is reachable
+	// without TLS by whoever reaches the machine.
+	AllowRemote bool
+	Workerd     string   // path of the binary, from workerd.Find
+	EgressAllow []string // CIDR ranges that Workers may reach beside the public internet
+	Limits      fleet.Limits
+	// StopWaitUntil is what waitUntil() gets at Close; 0 is DefaultStopWaitUntil.
+	StopWaitUntil time.Duration
+	Version       string // of this program
+	Log           hclog.Logger
+	// Prepare, if not nil, is called with the registry before any Worker is
+	// started and before anything is served.
+	Prepare func(context.Context, *registry.Registry) error
+}
+
+// Addresses are where an Agent listens, as host:port with the real port.
+type Addresses struct {
+	API     string
+	Ingress string
+}
+
+// Agent is a running self-hosted plane. It MUST be closed.
+type Agent struct {
+	cfg    Config
+	addrs  Addresses
+	reg    *registry.Registry
+	fleet  *fleet.Fleet
+	router *ingress.Router
+
+	api, ingress *http.Server
+	serving      sync.WaitGroup
+	failed       chan error // what ended a server before Close
+
+	removeSockets func()
+}
+
+// Start brings the plane up: when it returns, every live version serves, or is
+// logged as broken, and both servers accept requests. ctx bounds the start only.
+// A data directory that another process uses gives a *registry.InUseError, an
+// address that cannot be had a *ListenError.
+func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
+	a := &Agent{cfg: cfg, failed: make(chan error, 2), removeSockets: func() {}}
+	var undo []func()
+	defer func() {
+		if err != nil {
+			for i := len(undo) - 1; i >= 0; i-- {
+				undo[i]()
+			}
+		}
+	}()
+
+	workerdVersion, err := workerd.BinaryVersion(ctx, cfg.Workerd)
+	if err != nil {
+		return nil, err
+	}
+	if a.reg, err = registry.Open(ctx, cfg.DataDir); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { _ = a.reg.Close() })
+
+	apiListener, err := listen(ctx, "API", cfg.API, cfg.AllowRemote)
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { _ = apiListener.Close() })
+	ingressListener, err := listen(ctx, "ingress", cfg.Ingress, cfg.AllowRemote)
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { _ = ingressListener.Close() })
+	a.addrs = Addresses{API: reachable(apiListener), Ingress: reachable(ingressListener)}
+
+	if cfg.Prepare != nil {
+		if err := cfg.Prepare(ctx, a.reg); err != nil {
+			return nil, err
+		}
+	}
+
+	sockets, removeSockets, err := socketDir(a.reg.Dir())
+	if err != nil {
+		return nil, err
+	}
+	a.removeSockets = removeSockets
+	undo = append(undo, removeSockets)
+	a.router = ingress.New(cfg.Log.Named("ingress"))
+	a.fleet, err = fleet.New(fleet.Config{
+		Workerd: cfg.Workerd, SocketDir: sockets, Router: a.router, Logger: cfg.Log.Named("worker"),
+		Limits: cfg.Limits, EgressAllow: cfg.EgressAllow,
+	})
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() {
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		a.fleet.Close(now)
+	})
+	p, err := plane.New(plane.Config{
+		Registry: a.reg, Runtime: a.fleet, Log: cfg.Log.Named("api"),
+		Ingress: plane.Ingress{Scheme: "http", Domain: LocalDomain, Port: port(ingressListener)},
+		Version: cfg.Version, WorkerdVersion: workerdVersion,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.fleet.SetVersions(p)
+	if err := p.Restore(ctx); err != nil {
+		return nil, err
+	}
+
+	a.api = newServer(p.Handler(), cfg.Log.Named("api"), apiHeaderBytes)
+	a.ingress = newServer(a.router, cfg.Log.Named("ingress"), ingressHeaderBytes)
+	a.serve(a.api, apiListener, "API")
+	a.serve(a.ingress, ingressListener, "ingress")
+	return a, nil
+}
+
+func newServer(h http.Handler, log hclog.Logger, headerBytes int) *http.Server {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       clientIdle,
+		MaxHeaderBytes:    headerBytes,
+		Protocols:         new(http.Protocols),
+		// What net/http writes here are clients that broke off.
+		ErrorLog: log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	return s
+}
+
+func (a *Agent) serve(s *http.Server, ln net.Listener, what string) {
+	a.serving.Go(func() {
+		if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- fmt.Errorf("serving the %s on %s: %w", what, ln.Addr(), err)
+		}
+	})
+}
+
+// Addresses are where the plane listens.
+func (a *Agent) Addresses() Addresses { return a.addrs }
+
+// Failed yields what ended a server, should one end before Close.
+func (a *Agent) Failed() <-chan error { return a.failed }
+
+// Close stops accepting, lets requests in flight and waitUntil() end, and stops
+// every process. The end of ctx cuts that short; nothing runs afterwards either
+// way. It is called once.
+func (a *Agent) Close(ctx context.Context) error {
+	var errs []error
+	// A WebSocket may last for days; its client knows how to connect again.
+	a.router.CloseUpgraded()
+	var stopping sync.WaitGroup
+	for _, s := range []*http.Server{a.api, a.ingress} {
+		stopping.Go(func() {
+			if err := s.Shutdown(ctx); err != nil {
+				_ = s.Close() // the rest is cut off
+			}
+		})
+	}
+	stopping.Wait()
+	a.serving.Wait()
+
+	grace := a.cfg.StopWaitUntil
+	if grace == 0 {
+		grace = DefaultStopWaitUntil
+	}
+	background, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	a.fleet.Close(background)
+	a.removeSockets()
+	if err := a.reg.Close(); err != nil {
+		errs = append(errs, fmt.Errorf("closing the registry: %w", err))
+	}
+	return errors.Join(errs...)
+}
