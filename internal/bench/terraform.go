@@ -155,7 +155,12 @@ func (t terraformRun) install() error {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
-		if err := os.Symlink(t.provider, filepath.Join(dir, "terraform-provider-hybridge_v0.0.1")); err != nil {
+		// A copy: a build during the run would no longer match the lock file.
+		program, err := os.ReadFile(t.provider)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "terraform-provider-hybridge_v0.0.1"), program, 0o700); err != nil {
 			return err
 		}
 	}
