@@ -93,11 +93,11 @@ func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest
 	m.Size = types.Int64Value(up.Bundle.Size)
 	m.AccountID = types.StringValue(p.AccountID)
 	m.settleTexts()
-	w, err := p.Client.Worker(ctx, m.Worker.ValueString())
+	w, err := p.Client.WorkerRef(ctx, m.Worker.ValueString())
 	if err != nil {
 		// The version exists: state must know it, or it would be uploaded again.
 		resp.Diagnostics.Append(m.attempt("create", p).Failed(err))
-		w = &cloudflare.Worker{ID: m.Worker.ValueString(), Name: m.Worker.ValueString()}
+		w = cloudflare.WorkerRef{ID: m.Worker.ValueString(), Name: m.Worker.ValueString()}
 	}
 	m.WorkerID = types.StringValue(w.ID)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
