@@ -25,6 +25,7 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 	"github.com/hybridge/terraform-provider-hybridge/internal/workerdtest"
 )
 
@@ -44,6 +45,8 @@ type Options struct {
 	Token string
 	// Wrap goes around the API's handler, e.g. to inject faults.
 	Wrap func(http.Handler) http.Handler
+	// OnApply is the Runtime's hook from the start, for what Restore does.
+	OnApply func(w workerd.Worker, versions []workerd.Version) error
 	// Now is the plane's clock.
 	Now func() time.Time
 }
@@ -94,7 +97,7 @@ func New(t testing.TB, o Options) *Plane {
 	if o.Workerd {
 		fl = p.startFleet(t, log, &config)
 	} else {
-		p.Runtime = &Runtime{}
+		p.Runtime = &Runtime{OnApply: o.OnApply}
 		config.Runtime = p.Runtime
 		p.IngressURL = "http://127.0.0.1:8787"
 	}

@@ -20,6 +20,8 @@ type Runtime struct {
 	OnValidate func(v workerd.Version) (workerd.Validation, error)
 	OnApply    func(w workerd.Worker, versions []workerd.Version) error
 	OnRemove   func(workerID string) error
+	// OnStates, if set, changes what States says.
+	OnStates func(list []workerd.VersionState) []workerd.VersionState
 
 	mu        sync.Mutex
 	running   map[string]Running
@@ -76,7 +78,7 @@ func (r *Runtime) Remove(_ context.Context, workerID string) error {
 	return nil
 }
 
-// States says that everything that was applied is ready.
+// States says that everything that was applied is ready, unless OnStates differs.
 func (r *Runtime) States() []workerd.VersionState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,6 +87,9 @@ func (r *Runtime) States() []workerd.VersionState {
 		for _, s := range r.running[id].Worker.Shares {
 			states = append(states, workerd.VersionState{WorkerID: id, VersionID: s.VersionID, State: "ready"})
 		}
+	}
+	if r.OnStates != nil {
+		return r.OnStates(states)
 	}
 	return states
 }
