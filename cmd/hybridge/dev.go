@@ -187,9 +187,17 @@ func runBeside(p process, a *agent.Agent, argv []string, vars []variable, signal
 			c.forward(s)
 		case broken = <-failed:
 			failed = nil
+			log.Error("the plane is broken; ending the command", "error", broken)
 			c.forward(syscall.SIGTERM) // it has nothing to work with any more
 		case err := <-c.done:
-			return errors.Join(c.result(err), broken, stop(a, signals, log, nil))
+			// The command's code is ours; what else went wrong goes to the log.
+			if err := stop(a, signals, log, nil); err != nil {
+				log.Error("stopping the plane", "error", err)
+			}
+			if err := c.result(err); err != nil || broken == nil {
+				return err
+			}
+			return broken
 		}
 	}
 }

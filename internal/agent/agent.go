@@ -37,7 +37,7 @@ const (
 	apiHeaderBytes     = 64 << 10
 	// DefaultStopWaitUntil is what waitUntil() gets when the whole plane stops.
 	// Whoever stops a plane waits for it; a replaced version has its full time.
-	DefaultStopWaitUntil = 2 * time.Second
+	DefaultStopWaitUntil = time.Second
 )
 
 // Config is what an Agent is made of.
