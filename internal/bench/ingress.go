@@ -12,14 +12,13 @@ import (
 	"slices"
 	"syscall"
 	"time"
-
-	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
 
 const (
 	ingressRate     = 1000 // requests a second in the open loop
 	ingressRuns     = 5    // alternating runs, of which the median is taken
 	ingressDuration = 4 * time.Second
+	directReady     = 30 * time.Second
 	saturation      = 32 // connections of the closed loop
 	helloCode       = "export default { fetch() { return new Response('hello') } }\n"
 )
@@ -27,7 +26,7 @@ const (
 // benchIngress compares the way through the ingress with a direct connection to
 // a workerd that runs the same code.
 func benchIngress(ctx context.Context, s settings) error {
-	p, err := startPlane(ctx, s, filepath.Join(s.work, "ingress-plane"))
+	p, err := startPlane(ctx, s, "ingress-plane")
 	if err != nil {
 		return err
 	}
@@ -38,7 +37,7 @@ func benchIngress(ctx context.Context, s settings) error {
 	if _, err := p.uploadVersion(ctx, "hello", helloCode, true); err != nil {
 		return err
 	}
-	url, stop, err := startDirect(ctx, filepath.Join(s.work, "direct"))
+	url, stop, err := startDirect(ctx, s.programs.Workerd, filepath.Join(s.stage.Dir, "direct"))
 	if err != nil {
 		return err
 	}
@@ -77,11 +76,7 @@ func median(values []float64) float64 {
 }
 
 // startDirect runs workerd itself with the hello Worker on a free port.
-func startDirect(ctx context.Context, dir string) (url string, stop func(), err error) {
-	binary, err := workerd.Find("", os.Getenv)
-	if err != nil {
-		return "", nil, err
-	}
+func startDirect(ctx context.Context, binary, dir string) (url string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
@@ -111,7 +106,7 @@ const config :Workerd.Config = (
 		_ = cmd.Wait()
 	}
 	url = "http://" + address
-	for deadline := time.Now().Add(planeReady); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(directReady); ; time.Sleep(20 * time.Millisecond) {
 		if err = (endpoint{url: url}).once(ctx, client(1)); err == nil {
 			return url, stop, nil
 		}

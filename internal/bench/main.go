@@ -15,18 +15,17 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/stage"
 )
 
 // settings are the flags that the sections share.
 type settings struct {
-	provider  string // path of the provider binary
-	hybridge  string // path of the hybridge binary
-	terraform string // path of terraform or tofu
-	workers   int    // Workers in the Terraform section
-	work      string // a directory of this run, removed at its end
+	programs stage.Programs
+	stage    *stage.Stage
+	workers  int // Workers in the terraform section
 }
 
 func main() {
@@ -39,9 +38,9 @@ func main() {
 func run() error {
 	var s settings
 	var only string
-	flag.StringVar(&s.provider, "provider", "bin/terraform-provider-hybridge", "the provider `binary`")
-	flag.StringVar(&s.hybridge, "hybridge", "bin/hybridge", "the hybridge `binary`")
-	flag.StringVar(&s.terraform, "terraform", "terraform", "terraform or tofu, a `path` or a name on PATH")
+	flag.StringVar(&s.programs.Provider, "provider", "bin/terraform-provider-hybridge", "the provider `binary`")
+	flag.StringVar(&s.programs.Hybridge, "hybridge", "bin/hybridge", "the hybridge `binary`")
+	flag.StringVar(&s.programs.CLI, "cli", "", "`path` of terraform or tofu (default: as `make test` finds it)")
 	flag.IntVar(&s.workers, "workers", 50, "Workers in the terraform section")
 	flag.StringVar(&only, "only", "start,terraform,upload,ingress,switches", "comma-separated `sections` to run")
 	flag.Parse()
@@ -49,22 +48,18 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	for _, path := range []*string{&s.provider, &s.hybridge} {
-		abs, err := filepath.Abs(*path)
-		if err != nil {
-			return err
-		}
-		if _, err := os.Stat(abs); err != nil {
-			return fmt.Errorf("%w: run `make build` first", err)
-		}
-		*path = abs
+	var err error
+	if s.programs, err = s.programs.Locate(ctx, "."); err != nil {
+		return err
 	}
 	work, err := os.MkdirTemp("", "hybridge-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	s.work = work
+	if s.stage, err = stage.Open(work, s.programs); err != nil {
+		return err
+	}
 
 	sections := map[string]func(context.Context, settings) error{
 		"start":     benchStart,

@@ -18,7 +18,7 @@ const startRuns = 15
 // benchStart measures the time from exec to go-plugin's handshake line, which
 // Terraform waits for three times per plan and four times per apply.
 func benchStart(ctx context.Context, s settings) error {
-	for _, bin := range []string{s.provider, s.hybridge} {
+	for _, bin := range []string{s.programs.Provider, s.programs.Hybridge} {
 		info, err := os.Stat(bin)
 		if err != nil {
 			return err
@@ -27,7 +27,7 @@ func benchStart(ctx context.Context, s settings) error {
 	}
 	var times []time.Duration
 	for range startRuns {
-		d, err := handshake(ctx, s.provider)
+		d, err := handshake(ctx, s.programs.Provider)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 )
 
@@ -17,7 +16,7 @@ const (
 // benchSwitches brings one version after the other live, at 10 % and then at
 // 100 %, while requests come in, and counts those that fail.
 func benchSwitches(ctx context.Context, s settings) error {
-	p, err := startPlane(ctx, s, filepath.Join(s.work, "switch-plane"))
+	p, err := startPlane(ctx, s, "switch-plane")
 	if err != nil {
 		return err
 	}

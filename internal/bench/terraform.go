@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/stage"
 )
 
 // moduleSize is the size of each of a Worker's two modules, in bytes.
@@ -22,19 +22,18 @@ const moduleSize = 200_000
 // benchTerraform applies, plans and changes many Workers at once and reports
 // wall time, requests, the provider's peak memory and the size of the state.
 func benchTerraform(ctx context.Context, s settings) error {
-	p, err := startPlane(ctx, s, filepath.Join(s.work, "terraform-plane"))
+	p, err := startPlane(ctx, s, "terraform-plane")
 	if err != nil {
 		return err
 	}
 	defer p.stop()
-	dir := filepath.Join(s.work, "terraform")
+	dir := filepath.Join(s.stage.Dir, "terraform")
 	if err := writeWorkers(dir, s.workers); err != nil {
 		return err
 	}
-	tf := terraformRun{settings: s, dir: dir, plane: p}
-	if err := tf.install(); err != nil {
-		return err
-	}
+	env := p.Env()
+	env["CLOUDFLARE_BASE_URL"] = p.counted
+	tf := terraformRun{Terraform: s.stage.Terraform(dir, env), plane: p}
 	if _, err := tf.do(ctx, "init", "-input=false"); err != nil {
 		return err
 	}
@@ -134,10 +133,9 @@ func padded(head string, random *rand.ChaCha8) []byte {
 	return b.Bytes()[: moduleSize-1 : moduleSize-1]
 }
 
-// terraformRun runs terraform in one directory against one plane.
+// terraformRun is terraform in one directory against one plane.
 type terraformRun struct {
-	settings
-	dir   string
+	*stage.Terraform
 	plane *plane
 }
 
@@ -148,55 +146,23 @@ type measured struct {
 	peak     int64 // bytes: the largest high-water mark of any provider process
 }
 
-// install puts the provider into a filesystem mirror of the work directory.
-func (t terraformRun) install() error {
-	for _, host := range []string{"registry.terraform.io", "registry.opentofu.org"} {
-		dir := filepath.Join(t.dir, "mirror", host, "hybridge/hybridge/0.0.1", runtime.GOOS+"_"+runtime.GOARCH)
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-		// A copy: a build during the run would no longer match the lock file.
-		program, err := os.ReadFile(t.provider)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, "terraform-provider-hybridge_v0.0.1"), program, 0o700); err != nil {
-			return err
-		}
-	}
-	rc := fmt.Sprintf("provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\ndisable_checkpoint = true\n", filepath.Join(t.dir, "mirror"))
-	return os.WriteFile(filepath.Join(t.dir, "terraformrc"), []byte(rc), 0o600)
-}
-
+// do runs one command and fails unless it exits with 0.
 func (t terraformRun) do(ctx context.Context, args ...string) (measured, error) {
-	cmd := exec.CommandContext(ctx, t.terraform, append([]string{"-chdir=" + t.dir}, args...)...)
-	cmd.Env = append(os.Environ(),
-		"TF_CLI_CONFIG_FILE="+filepath.Join(t.dir, "terraformrc"), "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1",
-		"CLOUDFLARE_BASE_URL="+t.plane.counted, "CLOUDFLARE_API_TOKEN="+t.plane.env["CLOUDFLARE_API_TOKEN"],
-		"CLOUDFLARE_ACCOUNT_ID="+t.plane.env["CLOUDFLARE_ACCOUNT_ID"])
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
 	before, begin := t.plane.count.Load(), time.Now()
-	if err := cmd.Start(); err != nil {
-		return measured{}, err
-	}
 	peak := make(chan int64)
 	done := make(chan struct{})
-	go func() { peak <- watchPeak(cmd.Process.Pid, done) }()
-	err := cmd.Wait()
+	go func() { peak <- watchPeak(done) }()
+	_, err := t.Must(ctx, args...)
 	m := measured{wall: time.Since(begin), requests: t.plane.count.Load() - before}
 	close(done)
 	m.peak = <-peak
-	if err != nil {
-		return m, fmt.Errorf("%s %s: %w\n%s", t.terraform, strings.Join(args, " "), err, out.String())
-	}
-	return m, nil
+	return m, err
 }
 
-// watchPeak polls the children of pid and returns the largest VmHWM seen, in
-// bytes. A high-water mark never falls, so the last look before the end of a
-// process misses at most what it grew in one interval.
-func watchPeak(pid int, done <-chan struct{}) int64 {
+// watchPeak polls the providers below this process and returns the largest
+// high-water mark seen, in bytes. It never falls, so the last look before the end
+// of a process misses at most what it grew in one interval.
+func watchPeak(done <-chan struct{}) int64 {
 	var peak int64
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -205,26 +171,14 @@ func watchPeak(pid int, done <-chan struct{}) int64 {
 		case <-done:
 			return peak
 		case <-tick.C:
-			for _, child := range children(pid) {
-				peak = max(peak, highWater(child))
+			pids, _ := stage.Descendants(os.Getpid())
+			for _, pid := range pids {
+				if program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); strings.Contains(program, "terraform-provider-") {
+					peak = max(peak, highWater(pid))
+				}
 			}
 		}
 	}
-}
-
-// children lists the provider processes below pid.
-func children(pid int) []int {
-	var found []int
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	for _, task := range tasks {
-		text, _ := os.ReadFile(task)
-		for field := range strings.FieldsSeq(string(text)) {
-			if child, err := strconv.Atoi(field); err == nil {
-				found = append(found, child)
-			}
-		}
-	}
-	return found
 }
 
 // highWater is the peak resident set of a process in bytes, 0 when it is gone.

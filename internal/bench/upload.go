@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +21,7 @@ const uploads = 20
 // benchUpload measures the time from the first byte of an upload that deploys
 // until the first answer of the new version, as a client sees it.
 func benchUpload(ctx context.Context, s settings) error {
-	p, err := startPlane(ctx, s, filepath.Join(s.work, "upload-plane"))
+	p, err := startPlane(ctx, s, "upload-plane")
 	if err != nil {
 		return err
 	}
