@@ -11,29 +11,23 @@ import (
 )
 
 // Codes of the Cloudflare API. Clients branch on them, so they are part of the
-// contract; those marked "ours" stand for cases whose code at Cloudflare is not known.
+// contract; those marked "ours" stand for cases whose code at Cloudflare is not
+// known. Those of refused uploads are in the package upload.
 const (
-	codeBadToken           = 1000
 	codeBadHeaders         = 6003
 	codeNoRoute            = 7003
 	codeNoCredentials      = 9106
 	codeOtherAccount       = 9109
 	codeAuthentication     = 10000
-	codeContentType        = 10001
 	codeInternal           = 10002
 	codeBadParameter       = 10004
-	codeUnparsable         = 10006
 	codeWorkerNotFound     = 10007
-	codeBadName            = 10016
 	codeETagMismatch       = 10018
 	codeInvalid            = 10021
 	codeBadBody            = 10026
 	codeTooLarge           = 10027
 	codeConcurrent         = 10035
-	codeBindingNameless    = 10052
-	codeVariableTooBig     = 10054
 	codeBindingNotFound    = 10056
-	codeInheritUnresolved  = 10057
 	codeNameTaken          = 19001 // ours
 	codeReferenced         = 19002 // ours
 	codeVersionLive        = 19003 // ours
