@@ -55,7 +55,7 @@ func (p *Plane) putScript(r *request) (*reply, error) {
 	}
 	if err != nil {
 		if created {
-			err = errors.Join(err, p.deleteWorker(context.WithoutCancel(r.Context()), w, true))
+			err = errors.Join(err, p.deleteIfEmpty(context.WithoutCancel(r.Context()), w))
 		}
 		return nil, err
 	}
@@ -73,6 +73,16 @@ func (p *Plane) findOrCreate(ctx context.Context, accountID, name string) (w reg
 	}
 	w, err = p.createWorker(ctx, registry.Worker{AccountID: accountID, Name: name})
 	return w, err == nil, err
+}
+
+// deleteIfEmpty takes away a Worker that was made for an upload that was refused,
+// unless somebody else has used it meanwhile.
+func (p *Plane) deleteIfEmpty(ctx context.Context, w registry.Worker) error {
+	_, err := p.reg.LatestVersion(ctx, w.ID)
+	if errors.Is(err, registry.ErrNotFound) {
+		err = p.deleteWorker(ctx, w, true)
+	}
+	return err
 }
 
 // deployVersion makes v live for all requests, if precondition (nil for none) holds
@@ -130,15 +140,15 @@ const (
 // back, so it is refused with notLive unless the latest version is the only live
 // one. A Worker without deployments has nothing to hold back.
 func (p *Plane) editLatest(r *request, notLive int, why string, change func(c *registry.VersionContent) error, answer func(registry.Worker, registry.Version) (*reply, error)) (*reply, error) {
-	release, err := p.editWorker(r.Context(), r.account.ID, r.param("worker"))
-	if err != nil {
-		return nil, err
-	}
-	defer release()
 	w, err := p.worker(r)
 	if err != nil {
 		return nil, err
 	}
+	release, err := p.editWorker(r.Context(), r.account.ID, w.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	var live string
 	v, err := p.amendVersion(r.Context(), w, versionOptions{actor: r.actor(), triggeredBy: why}, func(latest registry.Version) (registry.VersionContent, error) {
 		var err error

@@ -102,6 +102,7 @@ func mainStory(t *testing.T, w Wrangler, s *selfHosted) {
 	p.Write(t, "src/motd.txt", "of the third day\n")
 	third := after(t, p.Run(t, "versions", "upload", "--tag", "v3", "--message", "third day"), "Worker Version ID:")
 	s.mustAnswer(t, "api", "/version", second)
+	s.mustAnswer(t, third[:8]+"-api", "/version", third)
 
 	list := p.Run(t, "versions", "list")
 	for _, want := range []string{first, second, third, "third day", "v3"} {
