@@ -28,6 +28,8 @@ func (r *versionResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	}
 	var plan, state model
 	resp.Diagnostics.Append(resp.Plan.Get(ctx, &plan)...)
+	// Write-only: it is in the configuration alone.
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("script"), &plan.Script)...)
 	exists := !req.State.Raw.IsNull()
 	if exists {
 		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
@@ -61,6 +63,7 @@ func (r *versionResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		plan.settleTexts()
 		resp.RequiresReplace.Append(path.Root("digest"))
 	}
+	plan.Script = types.StringNull()
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 }
 

@@ -71,6 +71,7 @@ func (r *versionResource) ValidateConfig(ctx context.Context, req resource.Valid
 func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var m model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("script"), &m.Script)...) // write-only
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -100,6 +101,7 @@ func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest
 		w = cloudflare.WorkerRef{ID: m.Worker.ValueString(), Name: m.Worker.ValueString()}
 	}
 	m.WorkerID = types.StringValue(w.ID)
+	m.Script = types.StringNull()
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
 	resp.Diagnostics.Append(remember(ctx, resp.Private, workerNameKey, w.Name)...)
@@ -182,6 +184,7 @@ func (r *versionResource) Read(ctx context.Context, req resource.ReadRequest, re
 func (r *versionResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	var m model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("script"), &m.Script)...) // write-only
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -192,6 +195,7 @@ func (r *versionResource) Update(ctx context.Context, req resource.UpdateRequest
 		}
 		m.Size = types.Int64Value(up.Bundle.Size)
 	}
+	m.Script = types.StringNull()
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
 }

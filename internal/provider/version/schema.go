@@ -115,8 +115,9 @@ func codeAttributes() map[string]schema.Attribute {
 			},
 		},
 		"script": schema.StringAttribute{
-			Optional: true,
-			MarkdownDescription: "The code itself: one ES module. It is kept in the plan and in state, so it should be small. " +
+			Optional:  true,
+			WriteOnly: true,
+			MarkdownDescription: "The code itself: one ES module. Like all code it enters neither plan nor state; a change shows as one of `modules_sha256`. " +
 				"Exactly one of `bundle`, `prebuilt` and `script` is needed.",
 		},
 	}
