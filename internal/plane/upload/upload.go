@@ -137,8 +137,11 @@ func entryPart(parts []part, entry string) int {
 func (u *Upload) checkModules() error {
 	c := &u.Content
 	if c.BodyPart != "" {
-		if len(c.Modules) > 1 {
-			return refuse(CodeInvalid, "a service worker has one part, %q: write it as a module to use others", c.BodyPart)
+		for _, m := range c.Modules[1:] {
+			// Newer clients send the source map along.
+			if _, loaded, err := ModuleType(m); err != nil || loaded {
+				return refuse(CodeInvalid, "a service worker has one part, %q, and the upload has %q too: write it as a module to use others", c.BodyPart, m.Name)
+			}
 		}
 		c.Modules[0].ContentType = scriptType
 		return nil

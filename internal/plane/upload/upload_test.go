@@ -136,6 +136,20 @@ func TestParseTakesAServiceWorkerFromItsBodyPart(t *testing.T) {
 	}
 }
 
+func TestAServiceWorkerMayHaveASourceMapAndNothingElse(t *testing.T) {
+	t.Parallel()
+	sw := func() *form {
+		return newForm().part("metadata", "-", "", `{"body_part":"sw.js"}`).part("sw.js", "sw.js", "application/javascript", "addEventListener('fetch', e => {})")
+	}
+	u, _, err := sw().part("sw.js.map", "sw.js.map", "application/source-map", "{}").parse(t)
+	if err != nil || len(u.Content.Modules) != 2 || u.Content.Modules[0].Name != "sw.js" {
+		t.Errorf("with a source map: %+v, %v", u, err)
+	}
+	if _, _, err := sw().part("a.wasm", "a.wasm", "application/wasm", "x").parse(t); code(err) != CodeInvalid {
+		t.Errorf("with another module: %v", err)
+	}
+}
+
 func TestParseTakesARawScript(t *testing.T) {
 	t.Parallel()
 	u, err := Parse("application/javascript", strings.NewReader("addEventListener('fetch', e => {})"), memory{}, DefaultLimits)

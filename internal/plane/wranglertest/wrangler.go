@@ -102,7 +102,8 @@ func NewProject(tb testing.TB, w Wrangler, a Account, files map[string]string) *
 		"HYBRIDGE_EGRESS_LOG=" + p.egress,
 		"WRANGLER_SEND_METRICS=false",
 		"WRANGLER_SEND_ERROR_REPORTS=false",
-		"WRANGLER_HIDE_BANNER=true", // the banner is what looks for updates
+		"WRANGLER_HIDE_BANNER=true", // the banner looks for updates, and so do crashes:
+		"npm_config_registry=http://127.0.0.1:9/",
 		"WRANGLER_LOG_PATH=" + filepath.Join(tmp, "logs"),
 		"CLOUDFLARE_API_BASE_URL=" + a.BaseURL,
 		"CLOUDFLARE_API_TOKEN=" + a.Token,

@@ -72,6 +72,7 @@ func TestWranglerWorksUnchanged(t *testing.T) {
 			t.Run("the main story", func(t *testing.T) { mainStory(t, w, s) })
 			t.Run("secrets", func(t *testing.T) { secretsStory(t, w, s) })
 			t.Run("deleting", func(t *testing.T) { deleteStory(t, w, s) })
+			t.Run("environments and service workers", func(t *testing.T) { otherShapesStory(t, w, s) })
 			t.Run("refusals", func(t *testing.T) { refusalStory(t, w, s) })
 		})
 	}
@@ -235,6 +236,22 @@ func deleteStory(t *testing.T, w Wrangler, s *selfHosted) {
 	if out, code := p.Try(t, "deployments", "list"); code == 0 {
 		t.Errorf("deployments of a deleted Worker are listed:\n%s", out)
 	}
+	s.mustHaveFoundEverything(t)
+}
+
+// otherShapesStory deploys to one of wrangler's environments, and the old syntax.
+func otherShapesStory(t *testing.T, w Wrangler, s *selfHosted) {
+	p := NewProject(t, w, s.Account, map[string]string{
+		"wrangler.json": `{"name":"shapes","main":"index.js","compatibility_date":"2025-09-01","env":{"staging":{"vars":{"WHERE":"staging"}}}}`,
+		"index.js":      `export default { fetch: (request, env) => new Response(env.WHERE) };`,
+		"old.js":        `addEventListener("fetch", (e) => e.respondWith(new Response("old " + WHERE)));`,
+	})
+	p.Run(t, "deploy", "--env", "staging")
+	s.mustAnswer(t, "shapes-staging", "/", "staging")
+	p.Run(t, "deploy", "--env", "staging")
+	p.Run(t, "triggers", "deploy", "--env", "staging")
+	p.Run(t, "deploy", "old.js", "--name", "old", "--env", "", "--var", "WHERE:syntax")
+	s.mustAnswer(t, "old", "/", "old syntax")
 	s.mustHaveFoundEverything(t)
 }
 
