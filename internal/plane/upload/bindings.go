@@ -138,8 +138,3 @@ func supportedTypes() []string {
 func sortBindings(bs []registry.Binding) {
 	slices.SortStableFunc(bs, func(a, b registry.Binding) int { return strings.Compare(a.Name, b.Name) })
 }
-
-// IsSecret says whether bindings of this type are write-only.
-func IsSecret(bindingType string) bool {
-	return bindingType == typeSecretText || bindingType == "secret_key"
-}
