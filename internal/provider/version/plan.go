@@ -26,8 +26,9 @@ func (r *versionResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	if r.Data == nil || req.Plan.Raw.IsNull() || resp.Diagnostics.HasError() {
 		return
 	}
-	var plan, state model
+	var plan, config, state model
 	resp.Diagnostics.Append(resp.Plan.Get(ctx, &plan)...)
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
 	// Write-only: it is in the configuration alone.
 	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("script"), &plan.Script)...)
 	exists := !req.State.Raw.IsNull()
@@ -44,10 +45,10 @@ func (r *versionResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	switch {
 	case !exists:
 		plan.awaitVersion()
-		plan.settleTexts()
+		plan.settleTexts(config)
 	case plan.Worker.IsUnknown() || !sameWorker(ctx, plan.Worker, state, req.Private):
 		plan.awaitVersion()
-		plan.settleTexts()
+		plan.settleTexts(config)
 		resp.RequiresReplace.Append(path.Root("worker"))
 	case state.Digest.IsNull() && isMarked(ctx, req.Private, plan.Digest):
 		// Imported, and made from these very sources: only state lacks the digest.
@@ -60,7 +61,7 @@ func (r *versionResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		plan.keepWording(state)
 	default:
 		plan.awaitVersion()
-		plan.settleTexts()
+		plan.settleTexts(config)
 		resp.RequiresReplace.Append(path.Root("digest"))
 	}
 	plan.Script = types.StringNull()
@@ -107,12 +108,17 @@ func (m *model) setCode(ctx context.Context, code *bundle.Code, diags *diag.Diag
 	m.ModulesSHA256 = modules
 }
 
-// settleTexts gives message and tag their default. They are never null, because
-// only a value that is not null can be kept when the configuration changes.
-func (m *model) settleTexts() {
-	for _, text := range []*types.String{&m.Message, &m.Tag} {
-		if text.IsUnknown() || text.IsNull() {
-			*text = types.StringValue("")
+// settleTexts gives message and tag what is configured, else their default. They
+// are never null, because only a value that is not null can be kept when the
+// configuration changes.
+func (m *model) settleTexts(config model) {
+	for _, text := range []struct {
+		plan   *types.String
+		config types.String
+	}{{&m.Message, config.Message}, {&m.Tag, config.Tag}} {
+		*text.plan = text.config
+		if text.config.IsNull() {
+			*text.plan = types.StringValue("")
 		}
 	}
 }

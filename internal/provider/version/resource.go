@@ -93,7 +93,6 @@ func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest
 	m.setVersion(v)
 	m.Size = types.Int64Value(up.Bundle.Size)
 	m.AccountID = types.StringValue(p.AccountID)
-	m.settleTexts()
 	w, err := p.Client.WorkerRef(ctx, m.Worker.ValueString())
 	if err != nil {
 		// The version exists: state must know it, or it would be uploaded again.

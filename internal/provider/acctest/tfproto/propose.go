@@ -20,6 +20,8 @@ func propose(attributes []*tfprotov6.SchemaAttribute, prior, config map[string]a
 	for _, a := range attributes {
 		was, want := prior[a.Name], config[a.Name]
 		switch {
+		case a.WriteOnly:
+			proposed[a.Name] = nil
 		case want == nil && a.Computed:
 			proposed[a.Name] = was
 		case a.NestedType != nil:
@@ -55,6 +57,35 @@ func proposeNested(nested *tfprotov6.SchemaObject, prior, config any) any {
 	default:
 		return config
 	}
+}
+
+// invalid says where a plan is none that core accepts (its
+// objchange.AssertPlanValid): what is configured is planned as it is written,
+// unless the plan keeps the prior value, and only a computed attribute gets a
+// value that is not configured.
+func invalid(attributes []*tfprotov6.SchemaAttribute, at string, prior, config, planned map[string]any) string {
+	for _, a := range attributes {
+		was, want, is, at := prior[a.Name], config[a.Name], planned[a.Name], at+"."+a.Name
+		if a.WriteOnly {
+			want = nil // it never leaves the configuration
+		}
+		switch {
+		case cmp.Equal(is, want), was != nil && want != nil && cmp.Equal(is, was), a.Computed && (!a.Optional || want == nil):
+			continue
+		}
+		object, isObject := is.(map[string]any)
+		wanted, ok := want.(map[string]any)
+		if a.NestedType == nil || !isObject || !ok {
+			return fmt.Sprintf("%s: configured %v, planned %v", at, want, is)
+		}
+		before, _ := was.(map[string]any)
+		if a.NestedType.Nesting == tfprotov6.SchemaObjectNestingModeSingle {
+			if s := invalid(a.NestedType.Attributes, at, before, wanted, object); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
 }
 
 // contradiction says where got is not what was planned. What was planned as

@@ -91,6 +91,7 @@ func (p *Provider) Validate(ctx context.Context, t TB, kind string, config Objec
 	t.Helper()
 	resp, err := p.server.ValidateResourceConfig(ctx, &tfprotov6.ValidateResourceConfigRequest{
 		TypeName: kind, Config: pack(t, p.resource(t, kind).ValueType(), config),
+		ClientCapabilities: &tfprotov6.ValidateResourceConfigClientCapabilities{WriteOnlyAttributesAllowed: true},
 	})
 	if err != nil {
 		t.Fatalf("ValidateResourceConfig(%s): %v", kind, err)
@@ -123,6 +124,12 @@ func (p *Provider) Plan(ctx context.Context, t TB, prior State, config Object) (
 	plan := Plan{
 		Type: prior.Type, Prior: prior, Config: config, private: resp.PlannedPrivate,
 		Object: unpack(t, schema.ValueType(), resp.PlannedState),
+	}
+	if config != nil && !Diagnostics(resp.Diagnostics).HasError() {
+		written := unpack(t, schema.ValueType(), pack(t, schema.ValueType(), config)) // as core has it: all attributes, one kind of number
+		if s := invalid(schema.Block.Attributes, "", prior.Object, written, plan.Object); s != "" {
+			t.Errorf("%s: core would refuse the plan: %s", prior.Type, s)
+		}
 	}
 	for _, at := range resp.RequiresReplace {
 		plan.Replace = append(plan.Replace, attributePath(at))
