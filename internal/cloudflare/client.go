@@ -112,7 +112,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.AccountID == "" {
 		return nil, fmt.Errorf("no account id for %s: set account_id or CLOUDFLARE_ACCOUNT_ID", planeLabel(cfg.Plane))
 	}
-	if !looksLikeID(cfg.AccountID) {
+	if !LooksLikeID(cfg.AccountID) {
 		return nil, fmt.Errorf("account id %q of %s is not 32 hexadecimal digits", cfg.AccountID, planeLabel(cfg.Plane))
 	}
 	edge := isEdge(base)
@@ -167,8 +167,9 @@ func (c *Client) Close() { c.wire.close() }
 // Requests is the number of requests sent so far, repeats included.
 func (c *Client) Requests() int64 { return c.wire.sent.Load() }
 
-// looksLikeID reports whether s has the form of an account's or a Worker's id.
-func looksLikeID(s string) bool {
+// LooksLikeID reports whether s has the form of an account's or a Worker's id.
+// A Worker's name may have it too, but none that people give.
+func LooksLikeID(s string) bool {
 	if len(s) != 32 {
 		return false
 	}

@@ -251,7 +251,7 @@ func (c *Client) WorkerRef(ctx context.Context, idOrName string) (WorkerRef, err
 // workerName gives the name of a Worker that is known by id or name: the scripts
 // endpoints want names. What is no id is taken for a name, without a request.
 func (c *Client) workerName(ctx context.Context, idOrName string) (string, error) {
-	if !looksLikeID(idOrName) {
+	if !LooksLikeID(idOrName) {
 		return idOrName, nil
 	}
 	ref, err := c.WorkerRef(ctx, idOrName)

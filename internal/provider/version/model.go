@@ -107,9 +107,15 @@ func (m *model) keep(of model) {
 	m.Message, m.Tag = of.Message, of.Tag
 }
 
-// awaitVersion marks as unknown what the plane will say about a new version.
+// awaitVersion marks as unknown what the plane will say about a new version. The
+// Worker's id is known where worker is that id: then nothing that uses it seems
+// to change with each version. A name tells nothing, its Worker may be replaced.
 func (m *model) awaitVersion() {
-	m.WorkerID, m.ID, m.Number, m.Size = types.StringUnknown(), types.StringUnknown(), types.Int64Unknown(), types.Int64Unknown()
+	m.WorkerID = types.StringUnknown()
+	if cloudflare.LooksLikeID(m.Worker.ValueString()) {
+		m.WorkerID = m.Worker
+	}
+	m.ID, m.Number, m.Size = types.StringUnknown(), types.Int64Unknown(), types.Int64Unknown()
 	m.CreatedOn, m.PreviewURL = types.StringUnknown(), types.StringUnknown()
 }
 

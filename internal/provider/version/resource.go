@@ -99,7 +99,9 @@ func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest
 		resp.Diagnostics.Append(m.attempt("create", p).Failed(err))
 		w = cloudflare.WorkerRef{ID: m.Worker.ValueString(), Name: m.Worker.ValueString()}
 	}
-	m.WorkerID = types.StringValue(w.ID)
+	if m.WorkerID.IsUnknown() {
+		m.WorkerID = types.StringValue(w.ID)
+	}
 	m.Script = types.StringNull()
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)

@@ -272,6 +272,24 @@ func TestPlanShowsWhichModulesChanged(t *testing.T) {
 	s.wantVersions(2)
 }
 
+func TestTheWorkersIDIsKnownWhereTheConfigurationHasIt(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	state := s.create(s.config())
+	change := tfproto.Object{"script": "export default { fetch() {} }"}
+	if got := s.plan(state, s.config(change)).Object["worker_id"]; got != s.worker {
+		t.Errorf("by id: worker_id is planned as %v, want %v", got, s.worker)
+	}
+	// The Worker of that name may be another one by the time of the apply.
+	change["worker"] = s.name
+	if got := s.plan(state, s.config(change)).Object["worker_id"]; got != tfproto.Unknown {
+		t.Errorf("by name: worker_id is planned as %v", got)
+	}
+	if got := s.replace(state, s.config(change)).Object["worker_id"]; got != s.worker {
+		t.Errorf("by name: worker_id is %v, want %v", got, s.worker)
+	}
+}
+
 func TestGitRevertAdoptsTheEarlierVersion(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
