@@ -7,8 +7,8 @@ package main
 import (
 	_ "filippo.io/age"
 	_ "github.com/bmatcuk/doublestar/v4"
-	_ "github.com/cloudflare/cloudflare-go/v7/workers"
 	_ "github.com/cloudflare/cloudflare-go/v7/option"
+	_ "github.com/cloudflare/cloudflare-go/v7/workers"
 	_ "github.com/coder/websocket"
 	_ "github.com/dunglas/httpsfv"
 	_ "github.com/evanw/esbuild/pkg/api"
