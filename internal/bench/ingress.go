@@ -12,6 +12,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/bench/load"
 )
 
 const (
@@ -43,23 +45,32 @@ func benchIngress(ctx context.Context, s settings) error {
 	}
 	defer stop()
 
-	direct := endpoint{"direct", url, "hello"}
-	through := endpoint{"ingress", p.env["HYBRIDGE_INGRESS_URL"], "hello." + p.env["HYBRIDGE_SUBDOMAIN"] + ".localhost"}
-	for _, e := range []endpoint{direct, through} { // warm both up
-		if r := closedLoop(ctx, e, 4, time.Second); r.failed > 0 {
-			return fmt.Errorf("warming up %s: %w", e.name, r.lastError)
+	direct, err := load.Get(url, "hello")
+	if err != nil {
+		return err
+	}
+	through, err := p.endpoint("hello")
+	if err != nil {
+		return err
+	}
+	ways := []load.Endpoint{direct, through}
+	for _, e := range ways { // warm both up
+		if r := load.Closed(ctx, e, 4, time.Second); r.Failed > 0 {
+			return fmt.Errorf("warming up: %w", r.Err)
 		}
 	}
 	var p50, rate [2][]float64
 	for range ingressRuns {
-		for i, e := range []endpoint{direct, through} {
-			open := openLoop(ctx, e, ingressRate, ingressDuration)
-			closed := closedLoop(ctx, e, saturation, ingressDuration)
-			if open.failed+closed.failed > 0 {
-				return fmt.Errorf("%s: %d requests failed, the last one: %w", e.name, open.failed+closed.failed, closed.lastError)
+		for i, e := range ways {
+			open := load.Open(ctx, e, saturation, ingressRate, ingressDuration)
+			closed := load.Closed(ctx, e, saturation, ingressDuration)
+			for _, r := range []load.Report{open, closed} {
+				if r.Failed > 0 {
+					return fmt.Errorf("%d requests failed, the last one: %w", r.Failed, r.Err)
+				}
 			}
-			p50[i] = append(p50[i], ms(open.percentile(0.5)))
-			rate[i] = append(rate[i], closed.rate())
+			p50[i] = append(p50[i], ms(open.Percentile(0.5)))
+			rate[i] = append(rate[i], closed.Rate())
 		}
 	}
 	fmt.Printf("| | p50 at %d/s | saturated, %d connections |\n|---|---|---|\n", ingressRate, saturation)
@@ -106,13 +117,19 @@ const config :Workerd.Config = (
 		_ = cmd.Wait()
 	}
 	url = "http://" + address
+	e, err := load.Get(url, "")
+	if err != nil {
+		stop()
+		return "", nil, err
+	}
 	for deadline := time.Now().Add(directReady); ; time.Sleep(20 * time.Millisecond) {
-		if err = (endpoint{url: url}).once(ctx, client(1)); err == nil {
+		r := load.Open(ctx, e, 1, 1000, time.Millisecond) // one request
+		if len(r.Latencies) > 0 {
 			return url, stop, nil
 		}
 		if time.Now().After(deadline) {
 			stop()
-			return "", nil, fmt.Errorf("waiting for workerd: %w", err)
+			return "", nil, fmt.Errorf("waiting for workerd: %w", r.Err)
 		}
 	}
 }

@@ -6,11 +6,14 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/bench/load"
 )
 
 const (
 	switchRounds = 20  // versions that go live during the load
 	switchRate   = 400 // requests a second meanwhile
+	switchLimit  = 10 * time.Minute
 )
 
 // benchSwitches brings one version after the other live, at 10 % and then at
@@ -28,31 +31,15 @@ func benchSwitches(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	// The load ends with the switches; its length is only a bound.
-	load, end := context.WithCancel(ctx)
+	through, err := p.endpoint("switch")
+	if err != nil {
+		return err
+	}
+	// The load ends with the switches.
+	underLoad, end := context.WithCancel(ctx)
 	defer end()
-	result := make(chan report, 1)
-	through := endpoint{"ingress", p.env["HYBRIDGE_INGRESS_URL"], "switch." + p.env["HYBRIDGE_SUBDOMAIN"] + ".localhost"}
-	quit := make(chan struct{})
-	go func() {
-		var total report
-		begin := time.Now()
-		for {
-			select {
-			case <-quit:
-				total.elapsed = time.Since(begin)
-				result <- total
-				return
-			default:
-				part := openLoop(load, through, switchRate, time.Second)
-				total.latencies = append(total.latencies, part.latencies...)
-				total.failed += part.failed
-				if part.lastError != nil {
-					total.lastError = part.lastError
-				}
-			}
-		}
-	}()
+	result := make(chan load.Report, 1)
+	go func() { result <- load.Open(underLoad, through, saturation, switchRate, switchLimit) }()
 	for i := range switchRounds {
 		next, err := p.uploadVersion(ctx, "switch", fmt.Sprintf("%s// %d\n", helloCode, i), false)
 		if err == nil {
@@ -67,12 +54,12 @@ func benchSwitches(ctx context.Context, s settings) error {
 		}
 		live = next
 	}
-	close(quit)
+	end()
 	r := <-result
 	fmt.Printf("%d versions live one after the other (10 %%, then 100 %%) at %d requests/s: %d of %d requests failed\n",
-		switchRounds, switchRate, r.failed, len(r.latencies)+r.failed)
-	if r.failed > 0 {
-		return fmt.Errorf("requests were lost, the last one: %w", r.lastError)
+		switchRounds, switchRate, r.Failed, len(r.Latencies)+r.Failed)
+	if r.Failed > 0 {
+		return fmt.Errorf("requests were lost, the last one: %w", r.Err)
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/bench/load"
 )
 
 // uploads is how many versions the median of the upload section is taken of.
@@ -140,6 +142,11 @@ func (p *plane) request(ctx context.Context, worker string) (*http.Request, erro
 	}
 	req.Host = worker + "." + p.env["HYBRIDGE_SUBDOMAIN"] + ".localhost"
 	return req, nil
+}
+
+// endpoint is where a load on a Worker goes.
+func (p *plane) endpoint(worker string) (load.Endpoint, error) {
+	return load.Get(p.env["HYBRIDGE_INGRESS_URL"], worker+"."+p.env["HYBRIDGE_SUBDOMAIN"]+".localhost")
 }
 
 // get is the body of a Worker's answer; any status but 200 is an error.
