@@ -74,6 +74,7 @@ func TestTheProviderBlockIsChecked(t *testing.T) {
 		"token of a named plane": {
 			tfproto.Object{"planes": map[string]any{"paris": planeBlock(tfproto.Object{"api_token": "x"})}}, []string{`at planes["paris"].api_token`},
 		},
+		"plane that is null":  {tfproto.Object{"planes": map[string]any{"paris": nil}}, []string{`at planes["paris"]`, "is null", "leave the element out"}},
 		"name of a plane":     {tfproto.Object{"planes": map[string]any{"A:b": planeBlock(nil)}}, []string{`planes["A:b"]`, "lower-case"}},
 		"rate of zero":        {tfproto.Object{"requests_per_second": 0}, []string{"at requests_per_second"}},
 		"negative retries":    {tfproto.Object{"max_retries": -1}, []string{"at max_retries"}},

@@ -48,7 +48,7 @@ func providerSchema() schema.Schema {
 				Optional: true,
 				MarkdownDescription: "Further planes by name. A resource or data source picks one with `plane = \"NAME\"`. " +
 					"A plane is contacted only when something uses it, so one that is down never affects the others. The environment is not consulted for these. Default: none.",
-				Validators: []validator.Map{mapvalidator.KeysAre(tfkit.PlaneName())},
+				Validators: []validator.Map{mapvalidator.KeysAre(tfkit.PlaneName()), tfkit.NoNulls{}},
 				NestedObject: schema.NestedAttributeObject{
 					Attributes: map[string]schema.Attribute{
 						"base_url": schema.StringAttribute{

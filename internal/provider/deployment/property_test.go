@@ -32,7 +32,7 @@ func TestWhateverIsDoneAPlanIsWhatItsApplyGives(t *testing.T) {
 		draw := func() {
 			config = s.config(pick.Draw(rt, "version_id"), tfproto.Object{
 				"worker":           rapid.SampledFrom([]string{"api", s.worker}).Draw(rt, "worker"),
-				"message":          rapid.SampledFrom([]any{nil, "m", "n"}).Draw(rt, "message"),
+				"message":          rapid.SampledFrom([]any{nil, "", "m", "n"}).Draw(rt, "message"),
 				"overwrite_unseen": rapid.SampledFrom([]any{nil, true, false}).Draw(rt, "overwrite_unseen"),
 			})
 		}

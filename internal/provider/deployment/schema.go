@@ -44,7 +44,7 @@ func resourceSchema() schema.Schema {
 				Optional: true,
 				MarkdownDescription: "What the next deployment is for; it stands in the history. A change of it alone deploys nothing and changes the state only. " +
 					"Default: none.",
-				Validators: []validator.String{stringvalidator.LengthBetween(1, 600)},
+				Validators: []validator.String{stringvalidator.LengthAtMost(600)},
 			},
 			"overwrite_unseen": schema.BoolAttribute{
 				Optional: true, Computed: true, Default: booldefault.StaticBool(false),

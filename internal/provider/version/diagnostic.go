@@ -112,9 +112,8 @@ func (m model) uploadRemedy(err error) string {
 
 // attempt names the version for diagnostics.
 func (m model) attempt(verb string, p *tfkit.Plane) tfkit.Attempt {
-	name := m.ID.ValueString()
-	if name == "" {
-		name = "of Worker " + m.Worker.ValueString()
+	if id := m.ID.ValueString(); id != "" {
+		return tfkit.Attempt{Verb: verb, Kind: "version", Name: id, Plane: p}
 	}
-	return tfkit.Attempt{Verb: verb, Kind: "version", Name: name, Plane: p}
+	return tfkit.Attempt{Verb: verb, Kind: "version of Worker", Name: m.Worker.ValueString(), Plane: p}
 }

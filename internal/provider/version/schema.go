@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
-	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -135,24 +134,24 @@ func contentAttributes() map[string]schema.Attribute {
 			ElementType:         types.StringType,
 			Optional:            true,
 			MarkdownDescription: "Runtime features to switch on or off, e.g. `[\"nodejs_compat\"]`. Default: none.",
-			Validators:          []validator.Set{setvalidator.ValueStringsAre(tfkit.CompatibilityFlag())},
+			Validators:          []validator.Set{tfkit.NoNulls{}, setvalidator.ValueStringsAre(tfkit.CompatibilityFlag())},
 		},
 		"vars": schema.MapAttribute{
 			ElementType:         types.StringType,
 			Optional:            true,
 			MarkdownDescription: "Text variables by name. They are shown in plans, kept in state, and readable by whoever may read the Worker: no secrets. Default: none.",
-			Validators:          []validator.Map{names},
+			Validators:          []validator.Map{names, tfkit.NoNulls{}},
 		},
 		"json_vars": schema.MapAttribute{
 			ElementType:         types.StringType,
 			Optional:            true,
 			MarkdownDescription: "Variables that the code sees as values, by name, each as JSON, e.g. `jsonencode({ retries = 3 })`. How the JSON is written does not matter. Default: none.",
-			Validators:          []validator.Map{names, mapvalidator.ValueStringsAre(tfkit.JSONText())},
+			Validators:          []validator.Map{names, tfkit.NoNulls{}, mapvalidator.ValueStringsAre(tfkit.JSONText())},
 		},
 		"services": schema.MapNestedAttribute{
 			Optional:            true,
 			MarkdownDescription: "Other Workers that the code calls, by the name of the binding. Default: none.",
-			Validators:          []validator.Map{names},
+			Validators:          []validator.Map{names, tfkit.NoNulls{}},
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 				"worker": schema.StringAttribute{
 					Required:            true,
@@ -176,17 +175,17 @@ func contentAttributes() map[string]schema.Attribute {
 			Optional:    true,
 			MarkdownDescription: "Bindings of kinds that have no attribute of their own, by name, each as the JSON object of the Cloudflare API without `name`, " +
 				"e.g. `jsonencode({ type = \"kv_namespace\", namespace_id = \"...\" })`. Kinds that carry a secret are refused: it would be kept in state. Default: none.",
-			Validators: []validator.Map{names, mapvalidator.ValueStringsAre(tfkit.JSONText("type"))},
+			Validators: []validator.Map{names, tfkit.NoNulls{}, mapvalidator.ValueStringsAre(tfkit.JSONText("type"))},
 		},
 		"placement": schema.SingleNestedAttribute{
 			Optional:            true,
 			MarkdownDescription: "Where the plane runs the Worker. Exactly one member is needed. Default: near the client.",
+			Validators:          []validator.Object{tfkit.Members{Of: []string{"mode", "region", "host", "hostname"}, One: true}},
 			Attributes: map[string]schema.Attribute{
 				"mode": schema.StringAttribute{
 					Optional:            true,
 					MarkdownDescription: "`smart`: near what the Worker talks to.",
-					Validators: []validator.String{stringvalidator.OneOf("smart"), stringvalidator.ExactlyOneOf(
-						path.MatchRelative().AtParent().AtName("region"), path.MatchRelative().AtParent().AtName("host"), path.MatchRelative().AtParent().AtName("hostname"))},
+					Validators:          []validator.String{stringvalidator.OneOf("smart")},
 				},
 				"region":   placementText("A cloud region to run near, e.g. `aws:eu-west-3`."),
 				"host":     placementText("A TCP service to run near, as `host:port`."),
@@ -196,12 +195,12 @@ func contentAttributes() map[string]schema.Attribute {
 		"limits": schema.SingleNestedAttribute{
 			Optional:            true,
 			MarkdownDescription: "Limits per invocation. Default: the plane's.",
+			Validators:          []validator.Object{tfkit.Members{Of: []string{"cpu_ms", "subrequests"}}},
 			Attributes: map[string]schema.Attribute{
 				"cpu_ms": schema.Int64Attribute{
 					Optional:            true,
 					MarkdownDescription: "CPU time in milliseconds.",
-					Validators: []validator.Int64{int64validator.AtLeast(1), int64validator.AtLeastOneOf(
-						path.MatchRelative().AtParent().AtName("subrequests"))},
+					Validators:          []validator.Int64{int64validator.AtLeast(1)},
 				},
 				"subrequests": schema.Int64Attribute{
 					Optional:            true,
@@ -244,11 +243,17 @@ func optionalBool(meaning string) schema.BoolAttribute {
 }
 
 func optionalMap(meaning string) schema.MapAttribute {
-	return schema.MapAttribute{ElementType: types.StringType, Optional: true, MarkdownDescription: meaning}
+	return schema.MapAttribute{
+		ElementType: types.StringType, Optional: true, MarkdownDescription: meaning,
+		Validators: []validator.Map{tfkit.NoNulls{}},
+	}
 }
 
 func optionalSet(meaning string) schema.SetAttribute {
-	return schema.SetAttribute{ElementType: types.StringType, Optional: true, MarkdownDescription: meaning}
+	return schema.SetAttribute{
+		ElementType: types.StringType, Optional: true, MarkdownDescription: meaning,
+		Validators: []validator.Set{tfkit.NoNulls{}},
+	}
 }
 
 func placementText(meaning string) schema.StringAttribute {

@@ -97,7 +97,7 @@ func resourceSchema() schema.Schema {
 				Optional:    true, Computed: true,
 				Default:             setdefault.StaticValue(types.SetValueMust(types.StringType, nil)),
 				MarkdownDescription: "Tags of the Worker. Default: none. Changed in place.",
-				Validators:          []validator.Set{setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 1024))},
+				Validators:          []validator.Set{tfkit.NoNulls{}, setvalidator.ValueStringsAre(stringvalidator.LengthBetween(1, 1024))},
 			},
 			"force_destroy": schema.BoolAttribute{
 				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
@@ -141,6 +141,6 @@ func destinations(of string) schema.SetAttribute {
 		ElementType:         types.StringType,
 		Optional:            true,
 		MarkdownDescription: "Names of the account's destinations that " + of + " are exported to. Default: the plane's. Changed in place.",
-		Validators:          []validator.Set{setvalidator.SizeAtLeast(1)},
+		Validators:          []validator.Set{tfkit.NoNulls{}, setvalidator.SizeAtLeast(1)},
 	}
 }

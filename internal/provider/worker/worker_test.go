@@ -357,6 +357,7 @@ func TestInvalidConfigurationIsRefusedBeforeThePlan(t *testing.T) {
 		"capital in the name":    {with("Api", nil), []string{"at name", "lower-case"}},
 		"name too long for host": {with(long, tfproto.Object{"subdomain": map[string]any{"enabled": true}}), []string{"at name", "63"}},
 		"sampling above one":     {with("a", tfproto.Object{"observability": map[string]any{"enabled": true, "head_sampling_rate": 2}}), []string{"at observability.head_sampling_rate", "1"}},
+		"null among the tags":    {with("a", tfproto.Object{"tags": []any{"x", nil}}), []string{"at tags", "is null", "compact("}},
 		"plane with a colon":     {with("a", tfproto.Object{"plane": "a:b"}), []string{"at plane", "lower-case"}},
 	} {
 		d := p.Validate(t.Context(), t, kind, tt.config)
