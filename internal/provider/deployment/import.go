@@ -50,6 +50,7 @@ func importIdentity(ctx context.Context, req resource.ImportStateRequest, resp *
 	var m identityModel
 	if req.ID == "" {
 		resp.Diagnostics.Append(req.Identity.Get(ctx, &m)...)
+		m.Plane = tfkit.NullIfEmpty(m.Plane.ValueString()) // as the attribute has it
 		return m, !resp.Diagnostics.HasError()
 	}
 	id, err := tfkit.ParseImportID(req.ID, "worker")

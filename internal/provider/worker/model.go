@@ -58,6 +58,35 @@ func (m model) input(ctx context.Context, diags *diag.Diagnostics) cloudflare.Wo
 	}
 }
 
+// changes reports whether the wanted state differs from state in anything that
+// the plane keeps and that is managed. An import manages all of observability,
+// so that the first apply after it may only have to forget some of it.
+func (m model) changes(state model) bool {
+	return !m.Name.Equal(state.Name) || !m.Logpush.Equal(state.Logpush) || !m.Subdomain.Equal(state.Subdomain) || !m.Tags.Equal(state.Tags) ||
+		m.Observability.IsNull() != state.Observability.IsNull() || !covered(m.Observability, state.Observability)
+}
+
+// covered reports whether is has all that want sets.
+func covered(want, is attr.Value) bool {
+	if want.IsNull() {
+		return true
+	}
+	object, ok := want.(types.Object)
+	if !ok {
+		return want.Equal(is)
+	}
+	members := map[string]attr.Value{}
+	if other, ok := is.(types.Object); ok {
+		members = other.Attributes()
+	}
+	for name, v := range object.Attributes() {
+		if !covered(v, members[name]) {
+			return false
+		}
+	}
+	return true
+}
+
 // setComputed writes what only the plane knows.
 func (m *model) setComputed(w *cloudflare.Worker, account string) {
 	m.AccountID = types.StringValue(account)

@@ -160,6 +160,12 @@ func (r *workerResource) Update(ctx context.Context, req resource.UpdateRequest,
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	if !m.changes(state) {
+		m.AccountID, m.ID, m.CreatedOn, m.URL = state.AccountID, state.ID, state.CreatedOn, state.URL
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+		resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
+		return
+	}
 	if m.Observability.IsNull() && !state.Observability.IsNull() {
 		off := false
 		in.Observability = &cloudflare.Observability{Enabled: &off}

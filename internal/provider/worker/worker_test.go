@@ -3,6 +3,7 @@
 package worker_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -148,6 +149,42 @@ func TestWhatAChangeDoes(t *testing.T) {
 			}
 			mustBeQuiet(t, p, after, changed)
 		})
+	}
+}
+
+// What the plane does not keep, or is no longer managed, is Terraform's alone.
+func TestAChangeOfStateAloneSendsNothing(t *testing.T) {
+	t.Parallel()
+	plane := acctest.NewPlane(t)
+	p := acctest.Proto(t, plane.Env, nil)
+	logs := func(more tfproto.Object) map[string]any {
+		o := map[string]any{"enabled": true, "logs": map[string]any{"enabled": true, "head_sampling_rate": 0.5}}
+		maps.Copy(o, more)
+		return o
+	}
+	base := tfproto.Object{"subdomain": map[string]any{"enabled": true}, "observability": logs(tfproto.Object{"head_sampling_rate": 1})}
+	state := p.Create(t.Context(), t, kind, with("api", base))
+	for name, tt := range map[string]struct {
+		change tfproto.Object
+		writes int
+	}{
+		"force_destroy":           {tfproto.Object{"force_destroy": true}, 0},
+		"a rate is not managed":   {tfproto.Object{"observability": logs(nil)}, 0},
+		"logs are not managed":    {tfproto.Object{"observability": map[string]any{"enabled": true, "head_sampling_rate": 1}}, 0},
+		"a member is managed":     {tfproto.Object{"observability": logs(tfproto.Object{"head_sampling_rate": 1, "traces": map[string]any{"enabled": true}})}, 1},
+		"a member is changed":     {tfproto.Object{"observability": logs(tfproto.Object{"head_sampling_rate": 0.25})}, 1},
+		"observability goes":      {tfproto.Object{"observability": nil}, 1},
+		"force_destroy and a tag": {tfproto.Object{"force_destroy": true, "tags": []string{"x"}}, 1},
+	} {
+		config := with("api", base)
+		maps.Copy(config, tt.change)
+		before := plane.Writes()
+		after := p.Change(t.Context(), t, state, config)
+		if got := plane.Writes() - before; got != tt.writes {
+			t.Errorf("%s: %d writes, want %d", name, got, tt.writes)
+		}
+		mustBeQuiet(t, p, after, config)
+		p.Change(t.Context(), t, after, with("api", base))
 	}
 }
 
