@@ -5,6 +5,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -77,7 +78,8 @@ func validateURL(at path.Path, raw types.String, insecure types.Bool, diags *dia
 		return
 	}
 	if err := checkBaseURL(raw.ValueString(), insecure.ValueBool()); err != nil {
-		diags.AddAttributeError(at, "Invalid base_url", fmt.Sprintf("%s: %s.", at, err))
+		// The error begins with the attribute's name; the path tells of which plane.
+		diags.AddAttributeError(at, "Invalid base_url", fmt.Sprintf("%s %s.", at, strings.TrimPrefix(err.Error(), "base_url ")))
 	}
 }
 

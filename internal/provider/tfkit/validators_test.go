@@ -59,9 +59,6 @@ func TestValidatorsAcceptAndRefuse(t *testing.T) {
 		"JSON": {
 			tfkit.JSONText(), []string{"1", `"a"`, `{"a":[1]}`, "null"}, []string{"", "{", "{'a':1}"}, "jsonencode()",
 		},
-		"binding JSON": {
-			tfkit.JSONText("type"), []string{`{"type":"ai"}`}, []string{"1", `{}`, `{"type":1}`, `{"type":""}`}, "jsonencode()",
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,4 +102,19 @@ func validate(t *testing.T, v validator.String, value types.String) string {
 		t.Errorf("the error for %s has no path", value)
 	}
 	return d.Detail()
+}
+
+func TestSentenceKeepsNamesAsTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                      "",
+		"the plane is gone":     "The plane is gone.",
+		"Ends already.":         "Ends already.",
+		"base_url must lead on": "base_url must lead on.",
+		`vars["A"] is null`:     `vars["A"] is null.`,
+	} {
+		if got := tfkit.Sentence(text); got != want {
+			t.Errorf("Sentence(%q) = %q, want %q", text, got, want)
+		}
+	}
 }

@@ -5,6 +5,8 @@ package version
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -34,10 +36,12 @@ func (m model) codeFailed(err error, diags *diag.Diagnostics) {
 				diags.AddAttributeError(m.codePath(""), "Cannot bundle the Worker", fmt.Sprintf("There are %d more errors.", len(failed.Problems)-i))
 				return
 			}
-			diags.AddAttributeError(m.codePath("entrypoint"), "Cannot bundle the Worker", problemText(p))
+			diags.AddAttributeError(m.codePath("entrypoint"), "Cannot bundle the Worker", problemText(p, failed.Root))
 		}
 	case errors.As(err, &input):
-		diags.AddAttributeError(m.codePath(input.Option), "Cannot read the Worker's code", tfkit.Sentence(input.Text)+"\n\n"+tfkit.Sentence(input.Remedy))
+		at := m.codePath(input.Option)
+		// Terraform shows the line of an attribute, but not of a member of one.
+		diags.AddAttributeError(at, "Cannot read the Worker's code", fmt.Sprintf("%s: %s.\n\n%s", at, input.Text, tfkit.Sentence(input.Remedy)))
 	case errors.As(err, &tooLarge):
 		diags.AddAttributeError(m.codePath(""), "Worker is too large", tfkit.Sentence(tooLarge.Error()))
 	case errors.As(err, &changed):
@@ -67,9 +71,11 @@ func within(attribute, option string) path.Path {
 }
 
 // problemText shows a problem as compilers do: position, message, source line.
-func problemText(p bundle.Problem) string {
+// root is the directory that its file is relative to, or empty if it is unknown.
+func problemText(p bundle.Problem, root string) string {
 	var parts []string
 	text := p.Text
+	p.File = fromHere(root, p.File)
 	if at := p.Position(); at != "" {
 		text = at + ": " + text
 	}
@@ -81,6 +87,21 @@ func problemText(p bundle.Problem) string {
 		parts = append(parts, tfkit.Sentence(p.Remedy))
 	}
 	return strings.Join(parts, "\n\n")
+}
+
+// fromHere is the path of a project's file as it leads there from the directory
+// that Terraform runs in: of two projects with an index.ts each, it tells which.
+func fromHere(root, file string) string {
+	if root == "" || file == "" {
+		return file
+	}
+	whole := filepath.Join(root, filepath.FromSlash(file))
+	if here, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(here, whole); err == nil && filepath.IsLocal(rel) {
+			return filepath.ToSlash(rel)
+		}
+	}
+	return filepath.ToSlash(whole)
 }
 
 // codeInvalid is the API's code for a version that the runtime refuses, with

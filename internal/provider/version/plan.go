@@ -83,7 +83,7 @@ func (m *model) identify(ctx context.Context, bundler *bundle.Bundler, diags *di
 		return
 	}
 	for _, w := range code.Warnings {
-		diags.AddAttributeWarning(m.codePath("entrypoint"), "Bundler's warning", problemText(w))
+		diags.AddAttributeWarning(m.codePath("entrypoint"), "Bundler's warning", problemText(w, ""))
 	}
 	if len(code.Builtins) > 0 && !allKnown(ctx, m.CompatibilityFlags) {
 		return // which files are read depends on a flag

@@ -155,8 +155,8 @@ func TestInvalidConfigurationIsRefusedBeforeApply(t *testing.T) {
 	}{
 		"no source":           {script(tfproto.Object{"script": nil}), []string{"bundle", "prebuilt", "script"}},
 		"two sources":         {bundled(dir, tfproto.Object{"script": "export default {}"}), []string{"bundle", "prebuilt", "script"}},
-		"missing entrypoint":  {bundled(filepath.Join(dir, "nope")), []string{"at bundle.entrypoint", "src/index.ts", "pre-plan hook", "prebuilt"}},
-		"TypeScript error":    {bundled(broken), []string{"at bundle.entrypoint", "src/lib.ts:1:17", `Unexpected "="`, "export const x: = 1\n      |                 ^"}},
+		"missing entrypoint":  {bundled(filepath.Join(dir, "nope")), []string{"at bundle.entrypoint", "bundle.entrypoint: there is no file", "src/index.ts", "pre-plan hook", "prebuilt"}},
+		"TypeScript error":    {bundled(broken), []string{"at bundle.entrypoint", filepath.ToSlash(broken) + "/src/lib.ts:1:17", `Unexpected "="`, "export const x: = 1\n      |                 ^"}},
 		"unresolved import":   {bundled(unresolved), []string{"src/lib.ts:1:22", `"hono"`, "npm ci", "pre-plan hook", "prebuilt"}},
 		"over-size":           {script(tfproto.Object{"script": nil, "prebuilt": map[string]any{"directory": large, "main": "index.js"}}), []string{"at prebuilt", "65.0 MiB", "64.0 MiB", "zero.bin"}},
 		"missing main":        {script(tfproto.Object{"script": nil, "prebuilt": map[string]any{"directory": dir, "main": "index.js"}}), []string{"at prebuilt.main", "index.js"}},
@@ -196,6 +196,9 @@ func TestInvalidConfigurationIsRefusedBeforeApply(t *testing.T) {
 				if !strings.Contains(text, want) {
 					t.Errorf("%q is not in\n%s", want, text)
 				}
+			}
+			if n := strings.Count(text, "at raw_bindings["); n > 1 {
+				t.Errorf("one mistake is reported %d times:\n%s", n, text)
 			}
 			if strings.Contains(text, "hunter2") {
 				t.Errorf("a secret is in\n%s", text)

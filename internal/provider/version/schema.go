@@ -175,7 +175,7 @@ func contentAttributes() map[string]schema.Attribute {
 			Optional:    true,
 			MarkdownDescription: "Bindings of kinds that have no attribute of their own, by name, each as the JSON object of the Cloudflare API without `name`, " +
 				"e.g. `jsonencode({ type = \"kv_namespace\", namespace_id = \"...\" })`. Kinds that carry a secret are refused: it would be kept in state. Default: none.",
-			Validators: []validator.Map{names, tfkit.NoNulls{}, mapvalidator.ValueStringsAre(tfkit.JSONText("type"))},
+			Validators: []validator.Map{names, tfkit.NoNulls{}}, // rawBinding judges the values
 		},
 		"placement": schema.SingleNestedAttribute{
 			Optional:            true,
