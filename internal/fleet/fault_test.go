@@ -184,6 +184,9 @@ func TestEgressToPrivateAddressesIsDeniedUnlessAllowed(t *testing.T) {
 			t.Errorf("a Worker reached %s", host)
 		}
 	}
+	eventually(t, "the log says what was denied", func() bool {
+		return strings.Contains(closed.log.String(), "the Worker may not connect to 127.0.0.1:"+port+": private")
+	})
 	open := newStage(t, func(c *fleet.Config) { c.EgressAllow = []string{"127.0.0.0/8"} })
 	open.deploy(workerdtest.Script(t, "out", script))
 	open.want("out", "/?host=127.0.0.1", "inside")

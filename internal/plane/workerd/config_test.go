@@ -198,8 +198,14 @@ func TestFindTakesTheBinaryAndRefusesTheScript(t *testing.T) {
 func TestOutputIsReadWithItsLevel(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]LogLine{
-		`{"timestamp":1,"level":"warn","message":"a\nb"}`:                 {Level: "warn", Message: "a\nb"},
-		`{"timestamp":"1","level":"error","source":"x:1","message":"no"}`: {Level: "error", Message: "no", Runtime: true},
+		`{"timestamp":1,"level":"warn","message":"a\nb"}`:                                                                           {Level: "warn", Message: "a\nb"},
+		`{"timestamp":"1","level":"error","source":"x:1","message":"no"}`:                                                           {Level: "error", Message: "no", Runtime: true},
+		`{"level":"error","source":"x:1","message":"e = ffi.rs:1: failed: no route\nstack: /bin/workerd@1; x = y; wdErrId = ab12"}`: {Level: "error", Message: "e = ffi.rs:1: failed: no route (reference = ab12)", Runtime: true},
+		`{"level":"error","source":"x:1","message":"e = ffi.rs:1: failed: connecting to 10.0.0.1:80 is not allowed\nstack: /bin/workerd@1; wdErrId = ab12"}`: {
+			Level: "error", Runtime: true,
+			Message: `the Worker may not connect to 10.0.0.1:80: private, loopback and special addresses are closed to Workers; "hybridge dev --allow-egress" opens some (reference = ab12)`,
+		},
+		`{"level":"error","message":"mine\nstack: kept"}`: {Level: "error", Message: "mine\nstack: kept"},
 		`{"not":"ours"}`: {Level: "error", Message: `{"not":"ours"}`, Runtime: true},
 		`plain`:          {Level: "error", Message: "plain", Runtime: true},
 	} {

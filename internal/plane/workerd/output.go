@@ -29,9 +29,34 @@ func ParseLog(line []byte) LogLine {
 		Source  string `json:"source"`
 	}
 	if len(line) > 0 && line[0] == '{' && json.Unmarshal(line, &entry) == nil && entry.Level != "" {
-		return LogLine{Level: entry.Level, Message: entry.Message, Runtime: entry.Source != ""}
+		l := LogLine{Level: entry.Level, Message: entry.Message, Runtime: entry.Source != ""}
+		if l.Runtime {
+			l.Message = runtimeText(l.Message)
+		}
+		return l
 	}
 	return LogLine{Level: "error", Message: string(line), Runtime: true}
+}
+
+// runtimeText is what workerd says about an internal error, without the
+// addresses in its binary, but with the reference that the Worker is given. All
+// that a Worker learns of an address that it must not reach is such a reference.
+func runtimeText(message string) string {
+	text, trace, found := strings.Cut(message, "\n"+StackPrefix)
+	if !found {
+		return message
+	}
+	if _, at, ok := strings.Cut(text, "connecting to "); ok {
+		if address, denied := strings.CutSuffix(at, " is not allowed"); denied {
+			text = "the Worker may not connect to " + address + ": private, loopback and special addresses are closed to Workers; " +
+				"\"hybridge dev --allow-egress\" opens some"
+		}
+	}
+	if _, reference, ok := strings.Cut(trace, "wdErrId = "); ok {
+		reference, _, _ = strings.Cut(reference, ";")
+		text += " (reference = " + strings.TrimSpace(reference) + ")"
+	}
+	return text
 }
 
 // PlainOutput turns a process' output into text for people.
