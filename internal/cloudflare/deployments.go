@@ -43,15 +43,18 @@ func (c *Client) listDeployments(ctx context.Context, name string) ([]Deployment
 	params.AccountID.Value = c.accountID
 	var a answer
 	var result struct {
-		Deployments []Deployment `json:"deployments"`
+		Deployments *[]Deployment `json:"deployments"`
 	}
 	if _, err = c.deployments.List(ctx, script, params, a.into()...); err == nil {
-		_, err = c.decode(&a, &result)
+		if err = c.decodeObject(&a, &result); err == nil && result.Deployments == nil {
+			// Taken for an empty history it would make Terraform deploy anew.
+			err = c.oddResult(&a, errors.New("it has no deployments"))
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listing the deployments of Worker %q: %w", name, err)
 	}
-	return result.Deployments, nil
+	return *result.Deployments, nil
 }
 
 // CreateDeployment makes in.Versions what is live, provided in.Check accepts
@@ -195,7 +198,9 @@ func (c *Client) postDeployment(ctx context.Context, name string, shares []Share
 	}
 	var d Deployment
 	if _, err = c.deployments.New(ctx, script, params, opts...); err == nil {
-		_, err = c.decode(&a, &d)
+		if err = c.decodeObject(&a, &d); err == nil && d.ID == "" {
+			err = c.oddResult(&a, errors.New("it has no id"))
+		}
 	}
 	if err != nil {
 		return nil, err

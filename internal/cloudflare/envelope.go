@@ -3,7 +3,9 @@
 package cloudflare
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -69,11 +71,31 @@ func (c *Client) decode(a *answer, out any) (*envelope, error) {
 	if out == nil {
 		return &env, nil
 	}
+	if len(env.Result) == 0 {
+		return nil, c.oddResult(a, errors.New("there is none"))
+	}
 	if err := json.Unmarshal(env.Result, out); err != nil {
-		return nil, fmt.Errorf("%s %s on %s: the result is not what the Cloudflare API documents: %w",
-			a.http.Request.Method, c.wire.path(a.http.Request), planeLabel(c.plane), err)
+		return nil, c.oddResult(a, err)
 	}
 	return &env, nil
+}
+
+// decodeObject is decode for a result that MUST be an object: null would count as
+// one that is all zero.
+func (c *Client) decodeObject(a *answer, out any) error {
+	env, err := c.decode(a, out)
+	if err == nil && !bytes.HasPrefix(bytes.TrimSpace(env.Result), []byte("{")) {
+		err = c.oddResult(a, errors.New("it is no object"))
+	}
+	return err
+}
+
+// oddResult says that success came with a result that nothing can be made of. What
+// the call was to do may be done.
+func (c *Client) oddResult(a *answer, cause error) error {
+	e := c.wire.answerError(a.http.Request, a.http, "")
+	e.Result = cause
+	return e
 }
 
 // segment escapes an identifier for the SDK, which formats it into a path as is.

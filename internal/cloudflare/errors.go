@@ -102,9 +102,16 @@ type AnswerError struct {
 	Status      int
 	ContentType string
 	Detail      string // instead of the content type, e.g. for a redirect
+	Result      error  // why nothing can be made of an otherwise good answer's result
 }
 
+func (e *AnswerError) Unwrap() error { return e.Result }
+
 func (e *AnswerError) Error() string {
+	if e.Result != nil {
+		return fmt.Sprintf("%s %s: %s at %s answered with a result that is not what the Cloudflare API documents: %v",
+			e.Method, e.Path, planeLabel(e.Plane), e.BaseURL, e.Result)
+	}
 	what := e.Detail
 	if what == "" {
 		what = e.ContentType

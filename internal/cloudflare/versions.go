@@ -43,7 +43,11 @@ func (c *Client) CreateVersion(ctx context.Context, worker string, up VersionUpl
 		if _, err := c.versions.New(ctx, id, params, a.into(body)...); err != nil {
 			return err
 		}
-		_, err := c.decode(&a, &v)
+		v, err = c.decodeVersion(&a)
+		if err == nil && (v.Number == 0 || v.CreatedOn.IsZero()) {
+			// Cloudflare has been seen to answer writes with the id alone.
+			v, err = c.getVersion(ctx, worker, v.ID, false)
+		}
 		return err
 	}, func() (bool, error) {
 		c.cache.uploadedTo(name, "")
@@ -53,12 +57,8 @@ func (c *Client) CreateVersion(ctx context.Context, worker string, up VersionUpl
 		}
 		for _, found := range after {
 			if !known[found.ID] && up.Marker != "" && found.Marker() == up.Marker {
-				full, err := c.Version(ctx, worker, found.ID)
-				if err != nil {
-					return false, err
-				}
-				v = *full
-				return true, nil
+				v, err = c.getVersion(ctx, worker, found.ID, false)
+				return err == nil, err
 			}
 		}
 		return false, nil
@@ -72,22 +72,24 @@ func (c *Client) CreateVersion(ctx context.Context, worker string, up VersionUpl
 
 // Version asks for a version's metadata.
 func (c *Client) Version(ctx context.Context, worker, versionID string) (*Version, error) {
-	return c.getVersion(ctx, worker, versionID, false)
+	v, err := c.getVersion(ctx, worker, versionID, false)
+	return &v, err
 }
 
 // VersionWithModules asks for a version with the bytes of its modules.
 func (c *Client) VersionWithModules(ctx context.Context, worker, versionID string) (*Version, error) {
-	return c.getVersion(ctx, worker, versionID, true)
+	v, err := c.getVersion(ctx, worker, versionID, true)
+	return &v, err
 }
 
-func (c *Client) getVersion(ctx context.Context, worker, versionID string, modules bool) (*Version, error) {
+func (c *Client) getVersion(ctx context.Context, worker, versionID string, modules bool) (v Version, err error) {
 	id, err := segment(worker)
 	if err != nil {
-		return nil, err
+		return v, err
 	}
 	vid, err := segment(versionID)
 	if err != nil {
-		return nil, err
+		return v, err
 	}
 	params := workers.BetaWorkerVersionGetParams{}
 	params.AccountID.Value = c.accountID
@@ -96,14 +98,20 @@ func (c *Client) getVersion(ctx context.Context, worker, versionID string, modul
 	if modules {
 		opts = append(opts, option.WithQuery("include", "modules"))
 	}
-	var v Version
 	if _, err = c.versions.Get(ctx, id, vid, params, opts...); err == nil {
-		_, err = c.decode(&a, &v)
+		v, err = c.decodeVersion(&a)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading version %s of Worker %q: %w", versionID, worker, err)
+		return v, fmt.Errorf("reading version %s of Worker %q: %w", versionID, worker, err)
 	}
-	return &v, nil
+	return v, nil
+}
+
+func (c *Client) decodeVersion(a *answer) (v Version, err error) {
+	if err = c.decodeObject(a, &v); err == nil && v.ID == "" {
+		err = c.oddResult(a, errors.New("it has no id"))
+	}
+	return v, err
 }
 
 // DeployableVersions lists the versions that can be deployed, newest first, with
@@ -134,11 +142,13 @@ func (c *Client) deployableVersions(ctx context.Context, name string) ([]Version
 	params.AccountID.Value = c.accountID
 	var a answer
 	var result struct {
-		Items []scriptVersion `json:"items"`
+		Items *[]scriptVersion `json:"items"`
 	}
 	// deployable=true ignores pagination: one answer has them all.
 	if _, err = c.scripts.Versions.List(ctx, script, params, a.into(option.WithQuery("deployable", "true"))...); err == nil {
-		_, err = c.decode(&a, &result)
+		if err = c.decodeObject(&a, &result); err == nil && result.Items == nil {
+			err = c.oddResult(&a, errors.New("it has no items"))
+		}
 	}
 	if IsNotFound(err) {
 		// A Worker without any version need not be a script yet.
@@ -149,8 +159,8 @@ func (c *Client) deployableVersions(ctx context.Context, name string) ([]Version
 	if err != nil {
 		return nil, fmt.Errorf("listing the versions of Worker %q: %w", name, err)
 	}
-	versions := make([]Version, len(result.Items))
-	for i, item := range result.Items {
+	versions := make([]Version, len(*result.Items))
+	for i, item := range *result.Items {
 		versions[i] = item.version()
 	}
 	slices.SortStableFunc(versions, func(a, b Version) int { return int(b.Number - a.Number) })

@@ -263,10 +263,10 @@ func (w *wire) apiError(req *http.Request, raw *http.Response, content []byte) e
 			Code    int    `json:"code"`
 			Message string `json:"message"`
 		} `json:"errors"`
-		Error json.RawMessage `json:"error"`
-		Code  int             `json:"code"`
 	}
-	if err := json.Unmarshal(content, &env); err != nil || (env.Success == nil && env.Errors == nil && env.Error == nil) {
+	// {"error": "not found"} is what half of the world's servers say: it must never
+	// count as this API saying that an object is gone.
+	if err := json.Unmarshal(content, &env); err != nil || (env.Success == nil && env.Errors == nil) {
 		return w.answerError(req, raw, "")
 	}
 	e := &Error{
@@ -285,15 +285,6 @@ func (w *wire) apiError(req *http.Request, raw *http.Response, content []byte) e
 			messages = append(messages, item.Message)
 		}
 	}
-	if len(env.Errors) == 0 {
-		var text string
-		if json.Unmarshal(env.Error, &text) == nil && text != "" {
-			messages = append(messages, text)
-		}
-		if env.Code != 0 {
-			e.Codes = append(e.Codes, env.Code)
-		}
-	}
 	if len(e.Codes) > 0 {
 		e.Code = e.Codes[0]
 	}
@@ -308,7 +299,7 @@ func (w *wire) transportError(req *http.Request, err error) error {
 	}
 }
 
-func (w *wire) answerError(req *http.Request, raw *http.Response, detail string) error {
+func (w *wire) answerError(req *http.Request, raw *http.Response, detail string) *AnswerError {
 	media, _, _ := mime.ParseMediaType(raw.Header.Get("Content-Type"))
 	return &AnswerError{
 		Plane: w.plane, BaseURL: w.base.String(), Method: req.Method, Path: w.path(req),
@@ -318,7 +309,7 @@ func (w *wire) answerError(req *http.Request, raw *http.Response, detail string)
 
 // path is the request's path below the base URL.
 func (w *wire) path(req *http.Request) string {
-	return "/" + strings.TrimPrefix(req.URL.EscapedPath(), w.base.EscapedPath())
+	return "/" + strings.TrimPrefix(strings.TrimPrefix(req.URL.EscapedPath(), w.base.EscapedPath()), "/")
 }
 
 func (w *wire) record(ctx context.Context, req *http.Request, raw *http.Response, attempt int, sent int64, received int, took time.Duration, err error) {

@@ -31,7 +31,7 @@ func (c *Client) CreateWorker(ctx context.Context, in WorkerInput) (*Worker, err
 		if _, err := c.workers.New(ctx, params, a.into(body)...); err != nil {
 			return err
 		}
-		_, err := c.decode(&a, &w)
+		w, err = c.wholeWorker(ctx, &a)
 		return err
 	}, func() (bool, error) {
 		found, err := c.getWorker(ctx, in.Name)
@@ -75,12 +75,28 @@ func (c *Client) getWorker(ctx context.Context, idOrName string) (Worker, error)
 	if _, err := c.workers.Get(ctx, id, params, a.into()...); err != nil {
 		return Worker{}, err
 	}
-	var w Worker
-	if _, err := c.decode(&a, &w); err != nil {
-		return Worker{}, err
+	w, err := c.decodeWorker(&a)
+	if err == nil {
+		c.cache.learn(w)
 	}
-	c.cache.learn(w)
-	return w, nil
+	return w, err
+}
+
+func (c *Client) decodeWorker(a *answer) (w Worker, err error) {
+	if err = c.decodeObject(a, &w); err == nil && w.ID == "" {
+		err = c.oddResult(a, errors.New("it has no id"))
+	}
+	return w, err
+}
+
+// wholeWorker decodes the answer to a write, and asks for what it leaves out:
+// Cloudflare has been seen to answer writes with the id alone.
+func (c *Client) wholeWorker(ctx context.Context, a *answer) (Worker, error) {
+	w, err := c.decodeWorker(a)
+	if err == nil && (w.Name == "" || w.CreatedOn.IsZero()) {
+		return c.getWorker(ctx, w.ID)
+	}
+	return w, err
 }
 
 // Worker finds a Worker by id or name, for reading. The first ones are asked
@@ -172,7 +188,7 @@ func (c *Client) UpdateWorker(ctx context.Context, idOrName string, in WorkerInp
 		if _, err := c.workers.Edit(ctx, id, params, a.into(body)...); err != nil {
 			return err
 		}
-		_, err := c.decode(&a, &w)
+		w, err = c.wholeWorker(ctx, &a)
 		return err
 	}, func() (bool, error) {
 		found, err := c.getWorker(ctx, idOrName)
@@ -193,7 +209,7 @@ func (in WorkerInput) matches(w Worker) bool {
 	sub := in.Subdomain
 	return (in.Name == "" || in.Name == w.Name) &&
 		(in.Logpush == nil || *in.Logpush == w.Logpush) &&
-		(in.Tags == nil || slices.Equal(*in.Tags, w.Tags)) &&
+		(in.Tags == nil || slices.Equal(slices.Sorted(slices.Values(*in.Tags)), slices.Sorted(slices.Values(w.Tags)))) &&
 		(in.Observability == nil || in.Observability.Enabled == nil ||
 			(w.Observability != nil && w.Observability.Enabled != nil && *in.Observability.Enabled == *w.Observability.Enabled)) &&
 		(sub == nil || ((sub.Enabled == nil || *sub.Enabled == w.Subdomain.Enabled) &&

@@ -145,7 +145,7 @@ func refreshFloat(v *types.Float64, got *float64) {
 }
 
 func refreshSet(ctx context.Context, v *types.Set, got []string, diags *diag.Diagnostics) {
-	if !v.IsNull() {
+	if !v.IsNull() && got != nil {
 		*v = textSet(ctx, got, diags)
 	}
 }
