@@ -86,7 +86,8 @@ func codeAttributes() map[string]schema.Attribute {
 				"define": optionalMap("Identifiers to replace by JavaScript expressions, e.g. `{ VERSION = jsonencode(\"1.2\") }`. " +
 					"`process.env.NODE_ENV` is `\"production\"` unless defined here. Default: none."),
 				"external": optionalSet("Imports to leave alone because the runtime has them; `*` is a wildcard. `node:` and `cloudflare:` always are. Default: none."),
-				"alias":    optionalMap("Imports to replace by others. Default: none."),
+				"alias": optionalMap("Imports to replace by others, e.g. `{ fs = abspath(\"${path.module}/src/fs.ts\") }`. A relative path begins at the nearest " +
+					"`package.json` above the entrypoint, else at the entrypoint's directory. Default: none."),
 				"tsconfig": schema.StringAttribute{
 					Optional:            true,
 					MarkdownDescription: "Path of the `tsconfig.json` for all files. Default: the one nearest to each file.",
