@@ -4,6 +4,7 @@ package version_test
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -288,6 +289,24 @@ func TestTheWorkersIDIsKnownWhereTheConfigurationHasIt(t *testing.T) {
 	if got := s.replace(state, s.config(change)).Object["worker_id"]; got != s.worker {
 		t.Errorf("by name: worker_id is %v, want %v", got, s.worker)
 	}
+}
+
+// Terraform plans before it destroys, and does not tell the provider why.
+func TestWithoutSourcesThePlanSaysHowToDestroy(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	dir := project(t)
+	state := s.create(s.bundled(dir))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	for prior, want := range map[*tfproto.State]bool{&state: true, {Type: kind}: false} {
+		_, diags := s.provider.Plan(t.Context(), t, *prior, s.bundled(dir))
+		if got := strings.Contains(diags.String(), "terraform destroy -refresh=false"); !diags.HasError() || got != want {
+			t.Errorf("with a version in state (%v):\n%s", want, diags)
+		}
+	}
+	s.provider.Change(t.Context(), t, state, nil)
 }
 
 func TestGitRevertAdoptsTheEarlierVersion(t *testing.T) {
