@@ -25,7 +25,8 @@ const description = "An immutable version of a Worker: its code, bindings and se
 	"uploaded. Destroying the resource leaves the version on the plane for rollback, unless `delete_on_destroy` is set. Use " +
 	"`lifecycle { create_before_destroy = true }`, so that the next version exists before this one is let go.\n\n" +
 	"An apply needs the sources that the plan has seen. If they changed in between, nothing is uploaded and the apply fails, possibly with Terraform's " +
-	"own \"Provider produced inconsistent final plan\" for `digest` and the changed `modules_sha256`: plan again.\n\n" +
+	"own \"Provider produced inconsistent final plan\" for `digest` and the changed `modules_sha256`: plan again. " +
+	"`terraform destroy` plans first and so needs them too; `terraform destroy -refresh=false` does without.\n\n" +
 	"Permission groups: `Workers Scripts Write` (`Workers Scripts Read` suffices for planning)."
 
 func resourceSchema() schema.Schema {
