@@ -432,6 +432,33 @@ func TestAVersionThatTheWorkerDoesNotHaveIsRefusedAtPlan(t *testing.T) {
 	}
 }
 
+// A rename of the Worker and its deployment under the new name are one apply.
+func TestAWorkerOfThatNameMayComeWithTheSameApply(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	state := s.provider.Create(t.Context(), t, kind, s.config(s.v1))
+	s.restart()
+	renamed := s.config(s.v1, tfproto.Object{"worker": "renamed"})
+	s.plan(s.read(state), renamed)
+	plan := s.plan(tfproto.State{Type: kind}, renamed)
+	_, d := s.provider.Apply(t.Context(), t, plan)
+	if !d.HasError() || !strings.Contains(d.String(), `no Worker "renamed"`) || strings.Contains(d.String(), "has no version") {
+		t.Errorf("before the rename: %s", d)
+	}
+	if _, err := s.somebody().UpdateWorker(t.Context(), s.worker, cloudflare.WorkerInput{Name: "renamed"}); err != nil {
+		t.Fatal(err)
+	}
+	s.restart()
+	after, d := s.provider.Apply(t.Context(), t, plan)
+	if d.HasError() {
+		t.Fatalf("after the rename: %s", d)
+	}
+	if after.Object["id"] != state.Object["id"] {
+		t.Error("the rename made a deployment")
+	}
+	s.wantQuiet(after, renamed)
+}
+
 func TestAVersionThatWentAfterThePlanIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)

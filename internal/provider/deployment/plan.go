@@ -74,7 +74,8 @@ func sameWorker(ctx context.Context, p *tfkit.Plane, plan, state model) bool {
 	return err == nil && was.ID == is.ID
 }
 
-// checkVersion refuses a version that the Worker does not have.
+// checkVersion refuses a version that the Worker does not have. A Worker that does
+// not exist may be made, or get this name, by the same apply.
 func (m model) checkVersion(ctx context.Context, p *tfkit.Plane, diags *diag.Diagnostics) {
 	if m.Worker.IsUnknown() || m.VersionID.IsUnknown() {
 		return
@@ -83,9 +84,15 @@ func (m model) checkVersion(ctx context.Context, p *tfkit.Plane, diags *diag.Dia
 	switch {
 	case err != nil && !cloudflare.IsNotFound(err):
 		diags.Append(m.attempt("plan", p).Failed(err))
-	case !exists:
+	case !exists && m.workerExists(ctx, p):
 		m.noSuchVersion(p, diags)
 	}
+}
+
+// workerExists is true, too, where it cannot be found out.
+func (m model) workerExists(ctx context.Context, p *tfkit.Plane) bool {
+	_, err := p.Client.Worker(ctx, m.Worker.ValueString())
+	return !cloudflare.IsNotFound(err)
 }
 
 func (m model) noSuchVersion(p *tfkit.Plane, diags *diag.Diagnostics) {

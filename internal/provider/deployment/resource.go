@@ -156,7 +156,7 @@ func (m model) unknownVersion(ctx context.Context, err error, p *tfkit.Plane) bo
 		return false
 	}
 	exists, err := p.Client.VersionExists(ctx, m.Worker.ValueString(), m.VersionID.ValueString())
-	return err == nil && !exists
+	return err == nil && !exists && m.workerExists(ctx, p)
 }
 
 // planeOf returns the plane that an object in state lives on, or nil after it

@@ -53,7 +53,11 @@ func anything(*cloudflare.Deployment) error { return nil }
 func (m model) failed(err error, p *tfkit.Plane) diag.Diagnostic {
 	var unseen *unseenError
 	if !errors.As(err, &unseen) {
-		return m.attempt("create", p).Failed(err)
+		remedy := ""
+		if cloudflare.IsNotFound(err) {
+			remedy = fmt.Sprintf("there is no Worker %q on this plane: create it first (hybridge_worker), or correct worker", m.Worker.ValueString())
+		}
+		return m.attempt("create", p).FailedBecause(err, remedy)
 	}
 	remedy := "Run terraform plan: it shows that deployment as drift of active_versions, and the apply after it may replace it."
 	if unseen.create {
