@@ -114,8 +114,9 @@ func isCancellation(err error) bool {
 func (k *cache) learn(w Worker) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if old := k.refs[w.ID]; old.Name != w.Name {
+	if old, ok := k.refs[w.ID]; ok && old.Name != w.Name {
 		delete(k.refs, old.Name) // it was renamed
+		k.forgetName(old.Name)   // another Worker may get that name
 	}
 	ref := WorkerRef{ID: w.ID, Name: w.Name}
 	k.refs[w.ID], k.refs[w.Name] = ref, ref
@@ -140,6 +141,7 @@ func (k *cache) created(w Worker) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.written[w.ID], k.written[w.Name] = true, true
+	k.forgetName(w.Name)
 	k.versionless[w.Name] = w.DeployedOn == nil
 	k.undeployed[w.Name] = w.DeployedOn == nil
 }
@@ -170,6 +172,11 @@ func (k *cache) forget(idOrName string) {
 		delete(k.refs, key)
 		k.written[key] = true
 	}
+	k.forgetName(name)
+}
+
+// forgetName drops what is kept under a Worker's name. The lock must be held.
+func (k *cache) forgetName(name string) {
 	delete(k.versionless, name)
 	delete(k.undeployed, name)
 	delete(k.uploaded, name)

@@ -219,6 +219,38 @@ func TestAfterAWriteThePlaneIsAsked(t *testing.T) {
 	}
 }
 
+// What is remembered under a name goes when another Worker may get that name.
+func TestANameThatChangesHandsIsForgotten(t *testing.T) {
+	t.Parallel()
+	p := acctest.NewPlane(t)
+	w, v, _ := live(t, newClient(t, p), "api")
+	c := newClient(t, p)
+	if d, err := c.LiveDeployment(t.Context(), w.ID); err != nil || d == nil {
+		t.Fatalf("live: %v, %v", d, err)
+	}
+	if all, err := c.DeployableVersions(t.Context(), "api"); err != nil || len(all) != 1 {
+		t.Fatalf("versions: %v, %v", all, err)
+	}
+	if _, err := c.UpdateWorker(t.Context(), w.ID, cloudflare.WorkerInput{Name: "old"}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := c.CreateWorker(t.Context(), cloudflare.WorkerInput{Name: "api"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"api", other.ID} {
+		if all, err := c.DeployableVersions(t.Context(), key); err != nil || len(all) != 0 {
+			t.Errorf("the new %s has versions of the old one: %v, %v", key, all, err)
+		}
+		if found, err := c.VersionExists(t.Context(), key, v.ID); err != nil || found {
+			t.Errorf("the new %s has the old one's version: %v, %v", key, found, err)
+		}
+	}
+	if d, err := c.LiveDeployment(t.Context(), w.ID); err != nil || d == nil {
+		t.Errorf("under its new name: %v, %v", d, err)
+	}
+}
+
 func TestAListThatFailsLeavesReadsWorking(t *testing.T) {
 	t.Parallel()
 	p := acctest.NewPlane(t)
