@@ -374,15 +374,19 @@ func TestCreateGoesOnFromItsOwnDeployment(t *testing.T) {
 	}
 }
 
-func TestAMessageAloneDeploysNothing(t *testing.T) {
+func TestAMessageAlonePlansNothing(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
 	state := s.provider.Create(t.Context(), t, kind, s.config(s.v1, tfproto.Object{"message": "a"}))
 	s.restart()
-	config := s.config(s.v1, tfproto.Object{"message": "b", "overwrite_unseen": true})
+	config := s.config(s.v1, tfproto.Object{"message": "b"})
+	s.wantQuiet(s.read(state), config)
+
+	config["overwrite_unseen"] = true
+	s.restart()
 	plan := s.plan(s.read(state), config)
-	if plan.Object["id"] != state.Object["id"] {
-		t.Errorf("id is planned as %v, want %v", plan.Object["id"], state.Object["id"])
+	if plan.Object["id"] != state.Object["id"] || plan.Object["message"] != "a" {
+		t.Errorf("planned are id %v and message %v, want %v and the one that is live", plan.Object["id"], plan.Object["message"], state.Object["id"])
 	}
 	s.restart()
 	state, d := s.provider.Apply(t.Context(), t, plan)
@@ -390,6 +394,12 @@ func TestAMessageAloneDeploysNothing(t *testing.T) {
 		t.Errorf("%d requests for a change of the state alone: %s", s.Requests(), d)
 	}
 	s.wantQuiet(state, config)
+
+	config["version_id"] = s.v2
+	s.provider.Change(t.Context(), t, state, config)
+	if got := cloudflare.ParseMarker(s.live().Annotations[cloudflare.AnnotationMessage]).Message; got != "b" {
+		t.Errorf("the next deployment has the message %q, want b", got)
+	}
 }
 
 func TestDestroyForgetsAndSaysSo(t *testing.T) {

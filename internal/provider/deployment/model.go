@@ -75,8 +75,13 @@ func (m *model) setUnknown() {
 	m.Source = types.StringUnknown()
 }
 
-// keepLive takes what is live over from state: nothing will be deployed.
+// keepLive takes what is live over from state: nothing will be deployed. Another
+// message waits for the next deployment, or a commit hash in it would plan a
+// change with every commit.
 func (m *model) keepLive(state model) {
+	if !m.Message.IsNull() && !state.Message.IsNull() {
+		m.Message = state.Message
+	}
 	m.ID = state.ID
 	m.ActiveVersions = state.ActiveVersions
 	m.CreatedOn = state.CreatedOn

@@ -42,7 +42,8 @@ func resourceSchema() schema.Schema {
 			},
 			"message": schema.StringAttribute{
 				Optional: true,
-				MarkdownDescription: "What the next deployment is for; it stands in the history. A change of it alone deploys nothing and changes the state only. " +
+				MarkdownDescription: "What the next deployment is for; it stands in the history. A change of it alone plans nothing, so that a commit hash in " +
+					"it does not make a change per commit; the next deployment takes it. " +
 					"Default: none.",
 				Validators: []validator.String{stringvalidator.LengthAtMost(600)},
 			},
