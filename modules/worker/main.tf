@@ -8,6 +8,9 @@ resource "hybridge_worker" "this" {
     enabled          = var.workers_dev.enabled
     previews_enabled = var.workers_dev.previews_enabled
   }
+
+  observability = var.observability
+  logpush       = var.logpush
 }
 
 resource "hybridge_worker_version" "this" {

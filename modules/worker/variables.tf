@@ -152,6 +152,34 @@ variable "workers_dev" {
   nullable = false
 }
 
+variable "observability" {
+  description = "Logs and traces that the plane keeps, as the attribute `observability` of `hybridge_worker`. Null leaves them unmanaged."
+  type = object({
+    enabled            = bool
+    head_sampling_rate = optional(number)
+    logs = optional(object({
+      enabled            = optional(bool)
+      head_sampling_rate = optional(number)
+      invocation_logs    = optional(bool)
+      persist            = optional(bool)
+      destinations       = optional(set(string))
+    }))
+    traces = optional(object({
+      enabled            = optional(bool)
+      head_sampling_rate = optional(number)
+      persist            = optional(bool)
+      destinations       = optional(set(string))
+    }))
+  })
+  default = null
+}
+
+variable "logpush" {
+  description = "Whether events of the Worker go to the account's Logpush jobs."
+  type        = bool
+  default     = null
+}
+
 variable "tags" {
   description = "Labels of the Worker."
   type        = set(string)
