@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package modules_test proves what the modules refuse before anything is asked
+// of a plane. That they work is what the tests of examples show.
+package modules_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/stage"
+)
+
+func TestWorkerRefusesBadInput(t *testing.T) {
+	t.Parallel()
+	programs, err := stage.Build(t.Context(), "..", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs.CLI = os.Getenv("HYBRIDGE_TERRAFORM")
+	if programs, err = programs.Locate(t.Context(), ".."); err != nil {
+		t.Fatal(err)
+	}
+	st, err := stage.Open(t.TempDir(), programs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(st.Dir, "worker")
+	if err := stage.CopyTree(dir, "worker"); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := map[string]string{ // an address that refuses every connection
+		"CLOUDFLARE_BASE_URL":   "http://127.0.0.1:1/client/v4",
+		"CLOUDFLARE_API_TOKEN":  strings.Repeat("0", 40),
+		"CLOUDFLARE_ACCOUNT_ID": strings.Repeat("0", 32),
+	}
+	tf := st.Terraform(dir, nowhere)
+	if _, err := tf.Must(t.Context(), "init", "-no-color"); err != nil {
+		t.Fatal(err)
+	}
+	good := map[string]string{"name": "api", "compatibility_date": "2026-11-01", "script": "export default {}"}
+	for name, test := range map[string]struct {
+		variables map[string]string
+		want      string // empty: the plan succeeds
+	}{
+		"good input":              {nil, ""},
+		"name in capitals":        {map[string]string{"name": "API"}, "A Worker's name has 1 to 63 lower-case letters"},
+		"date in words":           {map[string]string{"compatibility_date": "today"}, "written as YYYY-MM-DD"},
+		"two sources of code":     {map[string]string{"bundle": `{ entrypoint = "index.js" }`}, "exactly one source of code"},
+		"version id that is none": {map[string]string{"live_version_id": "latest"}, "A version id is a UUID"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"plan", "-no-color"}
+			for _, variables := range []map[string]string{good, test.variables} {
+				for variable, value := range variables {
+					args = append(args, "-var="+variable+"="+value)
+				}
+			}
+			out, code, err := tf.Run(t.Context(), args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.want == "" && code != 0 || test.want != "" && code == 0 {
+				t.Errorf("exit code %d", code)
+			}
+			if !strings.Contains(strings.Join(strings.Fields(strings.ReplaceAll(out, "│", "")), " "), test.want) {
+				t.Errorf("the output does not say %q:\n%s", test.want, out)
+			}
+		})
+	}
+}
