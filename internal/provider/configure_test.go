@@ -112,7 +112,7 @@ func TestTheDefaultPlaneMayBeAbsentWhileNothingUsesIt(t *testing.T) {
 	t.Parallel()
 	p := acctest.Proto(t, acctest.NoEnv, tfproto.Object{"planes": map[string]any{"paris": planeBlock(nil)}})
 	expect(t, planWorker(t, p, "paris"))
-	expect(t, planWorker(t, p, nil), "at plane", "the default plane", "no API token", "api_token", "CLOUDFLARE_API_TOKEN")
+	expect(t, planWorker(t, p, nil), "at plane", "the default plane", "no API token", "api_token", "CLOUDFLARE_API_TOKEN", "configured planes: paris")
 }
 
 func TestEmptyEnvironmentIsNoEnvironment(t *testing.T) {

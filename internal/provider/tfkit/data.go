@@ -113,8 +113,12 @@ func (d *Data) Plane(name types.String, diags *diag.Diagnostics) *Plane {
 	}
 	p, err := open()
 	if err != nil {
+		instead := ""
+		if names := d.Names(); name.ValueString() == DefaultPlane && len(names) > 0 {
+			instead = fmt.Sprintf(" Or set plane to one of the configured planes: %s.", strings.Join(names, ", "))
+		}
 		diags.AddAttributeError(at, "Plane cannot be used",
-			fmt.Sprintf("The settings of %s cannot be used: %s", describePlane(name.ValueString()), err))
+			fmt.Sprintf("The settings of %s cannot be used: %s.%s", describePlane(name.ValueString()), err, instead))
 		return nil
 	}
 	return p
