@@ -71,6 +71,7 @@ type Agent struct {
 	cfg    Config
 	addrs  Addresses
 	reg    *registry.Registry
+	plane  *plane.Plane
 	fleet  *fleet.Fleet
 	router *ingress.Router
 
@@ -81,8 +82,8 @@ type Agent struct {
 	removeSockets func()
 }
 
-// Start brings the plane up: when it returns, every live version serves, or is
-// logged as broken, and both servers accept requests. ctx bounds the start only.
+// Start brings the plane up: when it returns, both servers accept requests, and
+// every live version serves, or is logged as broken and tried again. ctx bounds the start only.
 // A data directory that another process uses gives a *registry.InUseError, an
 // address that cannot be had a *ListenError.
 func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
@@ -150,6 +151,8 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	if err != nil {
 		return nil, err
 	}
+	a.plane = p
+	undo = append(undo, p.Close)
 	a.fleet.SetVersions(p)
 	if err := p.Restore(ctx); err != nil {
 		return nil, err
@@ -208,6 +211,7 @@ func (a *Agent) Close(ctx context.Context) error {
 	}
 	stopping.Wait()
 	a.serving.Wait()
+	a.plane.Close()
 
 	grace := a.cfg.StopWaitUntil
 	if grace == 0 {

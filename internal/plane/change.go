@@ -9,14 +9,8 @@ import (
 	"net/http"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 )
-
-// restoreParallel bounds how many Workers are brought back at once; each start
-// takes a core for some 25 ms.
-const restoreParallel = 4
 
 // updateWorker changes a Worker's unversioned state: change gets the current state
 // and alters it. Where the Worker answers follows at once.
@@ -128,56 +122,9 @@ func (p *Plane) deleteWorker(ctx context.Context, w registry.Worker, force bool)
 	if err := p.reg.DeleteWorker(ctx, w.ID); err != nil {
 		return orElse(err, workerNotFound(w.Name))
 	}
-	p.markBroken(w.ID, nil)
+	p.markWhole(w.ID)
 	if err := p.runtime.Remove(ctx, w.ID); err != nil {
 		return fmt.Errorf("stopping the deleted Worker %q: %w", w.Name, err)
 	}
 	return nil
-}
-
-// reapplyAccount makes the runtime run what the registry says for all Workers of
-// the account, e.g. after its subdomain has changed. A Worker that cannot be
-// brought up is logged and shown in the plane's health.
-func (p *Plane) reapplyAccount(ctx context.Context, accountID string) error {
-	ctx = context.WithoutCancel(ctx)
-	workers, err := p.reg.Workers(ctx, accountID)
-	if err != nil {
-		return err
-	}
-	var group errgroup.Group
-	group.SetLimit(restoreParallel)
-	for _, w := range workers {
-		group.Go(func() error {
-			if err := p.reapply(ctx, w); err != nil {
-				p.markBroken(w.ID, err)
-				p.log.Error("the live deployment could not be brought up", "worker", w.Name, "error", err)
-			}
-			return nil
-		})
-	}
-	return group.Wait()
-}
-
-func (p *Plane) reapply(ctx context.Context, w registry.Worker) error {
-	w, ctx, done, err := p.beginSwitch(ctx, w)
-	if err != nil {
-		return err
-	}
-	defer done()
-	live, _, err := p.reg.LiveDeployment(ctx, w.ID)
-	if err != nil {
-		return err
-	}
-	for _, s := range live.Shares {
-		v, err := p.reg.Version(ctx, w.ID, s.VersionID)
-		if err != nil {
-			return err
-		}
-		for _, m := range v.Modules {
-			if err := p.reg.VerifyBlob(m.SHA256); err != nil {
-				return fmt.Errorf("module %q of version %s: %w", m.Name, v.ID, err)
-			}
-		}
-	}
-	return p.apply(ctx, w, live.Shares)
 }

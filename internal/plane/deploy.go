@@ -104,7 +104,7 @@ func (p *Plane) revert(w registry.Worker, shares []registry.Share) {
 	ctx, cancel := context.WithTimeout(context.Background(), switchTimeout)
 	defer cancel()
 	if err := p.apply(ctx, w, shares); err != nil {
-		p.markBroken(w.ID, err)
+		p.markBroken(w)
 		p.log.Error("could not go back to the live deployment", "worker", w.Name, "error", err)
 	}
 }

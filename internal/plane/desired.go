@@ -97,20 +97,8 @@ func (p *Plane) apply(ctx context.Context, w registry.Worker, shares []registry.
 	if err := p.runtime.Apply(ctx, desired, versions); err != nil {
 		return err
 	}
-	p.markBroken(w.ID, nil)
+	p.markWhole(w.ID)
 	return nil
-}
-
-// markBroken notes that the Worker does not run as the registry says, or that it
-// does again.
-func (p *Plane) markBroken(workerID string, err error) {
-	p.brokenMu.Lock()
-	defer p.brokenMu.Unlock()
-	if err == nil {
-		delete(p.broken, workerID)
-		return
-	}
-	p.broken[workerID] = err.Error()
 }
 
 // host is the Worker's name below the account's subdomain, "" if it has none.

@@ -119,9 +119,13 @@ func (p *Plane) condition(ctx context.Context, a registry.Account) ([]versionSta
 	p.brokenMu.Lock()
 	for _, w := range workers {
 		names[w.ID] = w.Name
-		if p.broken[w.ID] != "" {
+		switch b := p.broken[w.ID]; {
+		case b == nil:
+		case b.starting:
+			problems = append(problems, problemJSON{WorkerID: w.ID, Worker: w.Name, Message: "The live deployment is being brought up."})
+		default:
 			// The reason is in the log: it may name files of this machine.
-			problems = append(problems, problemJSON{WorkerID: w.ID, Worker: w.Name, Message: "The live deployment could not be brought up; the plane's log says why. Deploy again to mend it."})
+			problems = append(problems, problemJSON{WorkerID: w.ID, Worker: w.Name, Message: "The live deployment could not be brought up and is tried again; the plane's log says why. If it stays so, deploy another version."})
 		}
 	}
 	p.brokenMu.Unlock()

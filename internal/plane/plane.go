@@ -5,6 +5,7 @@
 package plane
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 )
 
-// Config is what a Plane is made of. All fields but Now are required.
+// Config is what a Plane is made of. The first four fields are required.
 type Config struct {
 	Registry *registry.Registry
 	Runtime  Runtime
@@ -27,6 +28,9 @@ type Config struct {
 	// "2026-11-17".
 	Version        string
 	WorkerdVersion string
+	// RestorePatience is how long Restore waits for Workers that do not come up, and
+	// MendDelay the first pause before such a one is tried again; 0 is the default.
+	RestorePatience, MendDelay time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -50,11 +54,19 @@ type Plane struct {
 	routes         *table
 	locks          locks
 
+	restorePatience, mendDelay time.Duration
+
 	brokenMu sync.Mutex
-	broken   map[string]string // worker id -> why its live deployment could not be restored
+	broken   map[string]*breakage // by Worker id
+	closed   bool
+
+	// What goes on without a request belongs to ctx, and Close waits for it.
+	ctx        context.Context
+	cancel     context.CancelFunc
+	background sync.WaitGroup
 }
 
-// New makes a plane. Nothing runs before Restore.
+// New makes a plane. Nothing runs before Restore. It MUST be closed.
 func New(c Config) (*Plane, error) {
 	switch {
 	case c.Registry == nil, c.Runtime == nil, c.Log == nil:
@@ -65,7 +77,9 @@ func New(c Config) (*Plane, error) {
 	p := &Plane{
 		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress,
 		version: c.Version, workerdVersion: c.WorkerdVersion, now: c.Now,
-		broken: map[string]string{},
+		broken:          map[string]*breakage{},
+		restorePatience: cmp.Or(c.RestorePatience, DefaultRestorePatience),
+		mendDelay:       cmp.Or(c.MendDelay, DefaultMendDelay),
 	}
 	if p.now == nil {
 		p.now = time.Now
@@ -75,6 +89,7 @@ func New(c Config) (*Plane, error) {
 		return nil, fmt.Errorf("making a plane: %w", err)
 	}
 	p.routes = t
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }
 
@@ -92,19 +107,3 @@ func (p *Plane) allRoutes() []route {
 
 // Handler serves /client/v4 and /hybridge/v1.
 func (p *Plane) Handler() http.Handler { return http.HandlerFunc(p.serve) }
-
-// Restore makes the runtime run what the registry says is live. It is called once,
-// before the Handler serves. A Worker that cannot be brought back is logged and
-// shown in the plane's health; the others are not held up by it.
-func (p *Plane) Restore(ctx context.Context) error {
-	accounts, err := p.reg.Accounts(ctx)
-	if err != nil {
-		return fmt.Errorf("restoring the plane: %w", err)
-	}
-	for _, a := range accounts {
-		if err := p.reapplyAccount(ctx, a.ID); err != nil {
-			return fmt.Errorf("restoring the plane: %w", err)
-		}
-	}
-	return nil
-}

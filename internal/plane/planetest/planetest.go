@@ -47,6 +47,8 @@ type Options struct {
 	Wrap func(http.Handler) http.Handler
 	// OnApply is the Runtime's hook from the start, for what Restore does.
 	OnApply func(w workerd.Worker, versions []workerd.Version) error
+	// RestorePatience and MendDelay are the plane's; 0 is its default.
+	RestorePatience, MendDelay time.Duration
 	// Now is the plane's clock.
 	Now func() time.Time
 }
@@ -91,6 +93,7 @@ func New(t testing.TB, o Options) *Plane {
 	})
 	config := plane.Config{
 		Registry: p.Registry, Log: log, Version: "0.0.0-test", WorkerdVersion: "2026-11-17", Now: o.Now,
+		RestorePatience: o.RestorePatience, MendDelay: o.MendDelay,
 		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: 8787},
 	}
 	var fl *fleet.Fleet
@@ -104,6 +107,7 @@ func New(t testing.TB, o Options) *Plane {
 	if p.Plane, err = plane.New(config); err != nil {
 		t.Fatal(err)
 	}
+	p.onStop(p.Plane.Close)
 	if fl != nil {
 		fl.SetVersions(p.Plane)
 	}

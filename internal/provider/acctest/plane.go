@@ -54,6 +54,7 @@ func NewPlane(t testing.TB) *Plane {
 	if err != nil {
 		t.Fatalf("making the plane: %v", err)
 	}
+	t.Cleanup(p.Close)
 	faults := &fault.Script{}
 	server := httptest.NewServer(faults.Handler(p.Handler()))
 	t.Cleanup(server.Close)
