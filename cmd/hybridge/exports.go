@@ -62,6 +62,9 @@ func (f *envFile) clear() error {
 		return fmt.Errorf("preparing the file of exports: %w", err)
 	}
 	f.path = abs
+	if dir, err := os.Stat(filepath.Dir(abs)); err != nil || !dir.IsDir() {
+		return fmt.Errorf("preparing the file of exports: there is no directory %s: make it, or name another file with --env-file", filepath.Dir(abs))
+	}
 	old, err := os.ReadFile(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
