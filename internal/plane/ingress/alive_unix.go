@@ -9,9 +9,8 @@ import (
 	"syscall"
 )
 
-// alive reports whether an idle connection is still open and silent. Without
-// it, a request with a body that meets a closed connection could not be sent
-// again.
+// alive reports whether an idle connection is still open and silent. What a
+// version says unasked must not be taken for the answer to the next request.
 func alive(c net.Conn) bool {
 	sc, ok := c.(syscall.Conn)
 	if !ok {

@@ -21,6 +21,10 @@ const (
 	// connection instead of its answer.
 	lateBody     = 256 << 10
 	lateBodyTime = time.Second
+	// bodyGrace is how long a response may wait for the end of its request's body.
+	// A version often answers before the sender has noticed that it is done, and
+	// taking that for a pending body would cost two connections.
+	bodyGrace = 5 * time.Millisecond
 )
 
 var (
@@ -137,6 +141,13 @@ func (x *exchange) bodyPending() bool {
 	case <-x.body.done:
 		return x.body.err != nil
 	default:
+	}
+	grace := time.NewTimer(bodyGrace)
+	defer grace.Stop()
+	select {
+	case <-x.body.done:
+		return x.body.err != nil
+	case <-grace.C:
 		return true
 	}
 }

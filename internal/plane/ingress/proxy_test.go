@@ -502,8 +502,8 @@ func TestCloseUpgradedEndsWebSockets(t *testing.T) {
 	}
 	defer func() { _ = c.CloseNow() }()
 	f.CloseUpgraded()
-	if _, _, err := c.Read(ctx); err == nil {
-		t.Error("still open")
+	if _, _, err := c.Read(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("still open: %v", err)
 	}
 	v.Retire()
 	await(t, v.Drained(), "drained")
@@ -604,6 +604,9 @@ func TestAnEarlyAnswerReachesAClientThatIsStillSending(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
+	if !res.Close {
+		t.Error("the client may take the connection for reusable")
+	}
 	if b, err := io.ReadAll(res.Body); res.StatusCode != 413 || string(b) != "too much\n" || err != nil {
 		t.Errorf("%d %q %v", res.StatusCode, b, err)
 	}
@@ -780,6 +783,33 @@ func TestAConnectionWithDataAfterItsResponseIsNotUsedAgain(t *testing.T) {
 	}
 }
 
+func TestWhatAVersionSaysUnaskedIsNobodysAnswer(t *testing.T) {
+	t.Parallel()
+	answered, said := make(chan struct{}, 2), make(chan struct{}, 2)
+	v := rawVersion(t, func(n int, c *net.UnixConn) {
+		br := bufio.NewReader(c)
+		for {
+			if _, err := http.ReadRequest(br); err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, okResponse)
+			if n == 1 {
+				<-answered // the ingress has put the connection away
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen")
+			}
+			said <- struct{}{}
+		}
+	})
+	f := startFront(t, Share{v.Target, 100})
+	for range 2 {
+		if _, body := f.do(t, f.request(t, http.MethodGet, "/", nil)); body != "ok" {
+			t.Errorf("got %q", body)
+		}
+		answered <- struct{}{}
+		<-said
+	}
+}
+
 func TestConnectionsAreReused(t *testing.T) {
 	t.Parallel()
 	var conns atomic.Int32
@@ -805,7 +835,8 @@ func TestConnectionsAreReused(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	}
-	if n := conns.Load(); n != 1 {
+	// A machine that stalls for bodyGrace costs one more.
+	if n := conns.Load(); n > 3 {
 		t.Errorf("%d connections for 20 requests", n)
 	}
 }
