@@ -126,7 +126,9 @@ func createRemedy(err error, m model, p *tfkit.Plane) string {
 	}
 	id := tfkit.ImportID{Plane: p.Name, AccountID: p.AccountID, Parts: []string{m.Name.ValueString()}}
 	return fmt.Sprintf("a Worker of this name exists already: choose another name, or adopt it with\n\n"+
-		"  import {\n    to = hybridge_worker.<this resource's name>\n    id = %q\n  }\n\nand run terraform plan", id)
+		"  import {\n    to = hybridge_worker.<this resource's name>\n    id = %q\n  }\n\nand run terraform plan.\n\n"+
+		"If this run was to replace that very Worker, destroy it first, with terraform destroy -target=...: a create_before_destroy of "+
+		"what depends on it holds for it too, but two Workers cannot have one name", id)
 }
 
 func (r *workerResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {

@@ -264,7 +264,7 @@ func TestANameThatIsTakenSaysHowToImport(t *testing.T) {
 	if state.Object != nil {
 		t.Errorf("state after a failed create: %v", state.Object)
 	}
-	for _, want := range []string{"Cannot create Worker", `Worker "api"`, plane.URL, "409", "import {", plane.AccountID + "/api"} {
+	for _, want := range []string{"Cannot create Worker", `Worker "api"`, plane.URL, "409", "import {", plane.AccountID + "/api", "terraform destroy -target"} {
 		if !strings.Contains(d.String(), want) {
 			t.Errorf("diagnostic lacks %q:\n%s", want, d)
 		}
