@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
@@ -64,7 +66,8 @@ func Sentence(s string) string {
 		return s
 	}
 	if first, _, _ := strings.Cut(s, " "); !strings.ContainsAny(first, "_.[") {
-		s = strings.ToUpper(s[:1]) + s[1:]
+		letter, size := utf8.DecodeRuneInString(s)
+		s = string(unicode.ToUpper(letter)) + s[size:]
 	}
 	if !strings.HasSuffix(s, ".") {
 		s += "."

@@ -118,3 +118,14 @@ func TestSentenceKeepsNamesAsTheyAreWritten(t *testing.T) {
 		}
 	}
 }
+
+func TestASentenceBeginsWithACapitalAndEndsWithAStop(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"no such file": "No such file.", "Done.": "Done.", "über-worker is taken": "Über-worker is taken.", "bundle.entrypoint: none": "bundle.entrypoint: none.", "": "",
+	} {
+		if got := tfkit.Sentence(text); got != want {
+			t.Errorf("Sentence(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
