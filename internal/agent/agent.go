@@ -35,6 +35,9 @@ const (
 	// ingressHeaderBytes is Cloudflare's limit for all headers of a request.
 	ingressHeaderBytes = 128 << 10
 	apiHeaderBytes     = 64 << 10
+	// uploadTime bounds the reading of a request to the API: the largest upload at
+	// 160 kB/s. Requests to Workers may stream for as long as they like.
+	uploadTime = 10 * time.Minute
 	// DefaultStopWaitUntil is what waitUntil() gets when the whole plane stops.
 	// Whoever stops a plane waits for it; a replaced version has its full time.
 	DefaultStopWaitUntil = time.Second
@@ -159,6 +162,7 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	}
 
 	a.api = newServer(p.Handler(), cfg.Log.Named("api"), apiHeaderBytes)
+	a.api.ReadTimeout = uploadTime
 	a.ingress = newServer(a.router, cfg.Log.Named("ingress"), ingressHeaderBytes)
 	a.serve(a.api, apiListener, "API")
 	a.serve(a.ingress, ingressListener, "ingress")

@@ -15,6 +15,9 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 )
 
+// refusedBodyTime is how long a client may go on sending what is refused.
+const refusedBodyTime = 2 * time.Second
+
 // serve answers one request and writes one line about it.
 func (p *Plane) serve(w http.ResponseWriter, hr *http.Request) {
 	start := time.Now()
@@ -26,6 +29,9 @@ func (p *Plane) serve(w http.ResponseWriter, hr *http.Request) {
 	if err == nil {
 		status, err = writeReply(w, rep)
 	} else {
+		// net/http reads what is left of the body before it answers, and a sender that
+		// trickles would hold the connection for ever, without a token too.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedBodyTime))
 		status, code = writeError(w, err)
 	}
 	line = append(line, "status", status, "duration", time.Since(start).Round(time.Microsecond))

@@ -4,6 +4,7 @@ package ingress
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -16,6 +17,8 @@ import (
 // statusClientGone is what the access log says of a request whose client did
 // not wait for the answer. It is nginx's number for it; it is never sent.
 const statusClientGone = 499
+
+var errUnaskedUpgrade = errors.New("the version switched protocols unasked")
 
 // requestLog is what the access log needs to know of one request.
 type requestLog struct {
@@ -131,7 +134,7 @@ func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id
 		if req.Context().Err() != nil {
 			entry.status = statusClientGone
 		} else {
-			refuse(w, entry, http.StatusBadGateway, "error code: 1101\nWorker "+t.workerName+" did not answer")
+			x.blame(w, t, entry)
 		}
 		if x != nil {
 			x.abandon(w)
@@ -139,6 +142,13 @@ func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id
 		return
 	}
 	entry.status = x.res.StatusCode
+	if x.res.StatusCode == http.StatusSwitchingProtocols && !wantsWebSocket(req) {
+		// Behind this there is no HTTP any more, and the client does not know.
+		entry.err = errUnaskedUpgrade
+		refuse(w, entry, http.StatusBadGateway, "Worker "+t.workerName+" switched protocols, which nobody had asked for")
+		x.abandon(w)
+		return
+	}
 	if x.res.StatusCode == http.StatusSwitchingProtocols {
 		defer func() { _ = x.c.Close() }()
 		if err := x.upgrade(w, &r.tunnels); err != nil {
@@ -167,6 +177,22 @@ func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id
 	}
 }
 
+// blame answers for a request that got no response: the fault is the client's if
+// its body was broken, and the version's otherwise.
+func (x *exchange) blame(w http.ResponseWriter, t *Target, entry *requestLog) {
+	if x != nil && x.body != nil {
+		select {
+		case <-x.body.done:
+			if errors.Is(x.body.err, errClientBody) {
+				refuse(w, entry, http.StatusBadRequest, "the request's body is malformed or broke off")
+				return
+			}
+		default: // it is still being sent
+		}
+	}
+	refuse(w, entry, http.StatusBadGateway, "error code: 1101\nWorker "+t.workerName+" did not answer")
+}
+
 // identify says who sent req, as far as the connection shows.
 func identify(req *http.Request) identity {
 	id := identity{scheme: "http"}
@@ -186,8 +212,10 @@ func identify(req *http.Request) identity {
 	return id
 }
 
-// refuse answers with the ingress's own text.
+// refuse answers with the ingress's own text. A client that trickles its body must
+// not hold the connection, for net/http reads some of it before it answers.
 func refuse(w http.ResponseWriter, entry *requestLog, status int, text string) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lateBodyTime))
 	entry.status = status
 	http.Error(w, text, status)
 }
