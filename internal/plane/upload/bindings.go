@@ -88,7 +88,8 @@ func parseBinding(i int, e map[string]json.RawMessage) (registry.Binding, error)
 	}
 	b.Fields = make(map[string]json.RawMessage, len(e))
 	for k, v := range e {
-		if k != "name" && k != "type" && string(v) != "null" {
+		// A null member is an absent one, but for a variable whose value is null.
+		if k != "name" && k != "type" && (string(v) != "null" || (b.Type == typeJSON && k == payload[typeJSON])) {
 			b.Fields[k] = v
 		}
 	}

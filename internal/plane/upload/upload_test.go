@@ -325,3 +325,17 @@ func TestModuleTypeMapsContentTypes(t *testing.T) {
 		t.Errorf("a source map: %v, %v", ok, err)
 	}
 }
+
+func TestAVariableMayBeNull(t *testing.T) {
+	t.Parallel()
+	got, err := ParseBindings([]byte(`[{"name":"NOTHING","type":"json","json":null},{"name":"TEXT","type":"plain_text","text":null}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got[0].Fields["json"]) != "null" {
+		t.Errorf("the variable's value is %q, want null", got[0].Fields["json"])
+	}
+	if text, given := got[1].Fields["text"]; given {
+		t.Errorf("a null text is given as %q, want it absent: it keeps the value of the version before", text)
+	}
+}
