@@ -22,6 +22,7 @@ const (
 	MaxMessage = 64 << 20
 	// maxSegments is what Cap'n Proto's own implementation accepts.
 	maxSegments = 512
+	minBuffer   = 64 << 10
 )
 
 var errMalformed = errors.New("malformed Cap'n Proto message")
@@ -50,9 +51,14 @@ func ReadMessage(r io.Reader, buf []byte) ([]byte, error) {
 	if size > MaxMessage {
 		return nil, fmt.Errorf("%w: %d bytes", errMalformed, size)
 	}
-	buf = grow(buf, int(size))
-	if _, err := io.ReadFull(r, buf[table:]); err != nil {
-		return nil, noEOF(err)
+	// What a message claims to be is no reason to have memory for it: that grows
+	// with what has come.
+	for int64(len(buf)) < size {
+		from := len(buf)
+		buf = grow(buf, int(min(size, max(int64(cap(buf)), int64(2*from), minBuffer))))
+		if _, err := io.ReadFull(r, buf[from:]); err != nil {
+			return nil, noEOF(err)
+		}
 	}
 	return buf, nil
 }
@@ -163,7 +169,7 @@ func (s structure) list(n int) ([]structure, error) {
 	size := (dataWords + ptrWords) * word
 	// A list of empty structs costs nothing on the wire, so its length is no proof
 	// of anything; a capability descriptor is never empty.
-	if tag&3 != 0 || size == 0 && count > 0 || count*(dataWords+ptrWords) > words || base+word+words*word > int64(len(s.m[segment])) {
+	if tag&3 != 0 || size == 0 && count > 0 || count > maxTracked || count*(dataWords+ptrWords) > words || base+word+words*word > int64(len(s.m[segment])) {
 		return nil, errMalformed
 	}
 	out := make([]structure, count)

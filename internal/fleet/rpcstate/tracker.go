@@ -72,9 +72,20 @@ func (t *Tracker) Message(from Side, b []byte) {
 	if t.opaque {
 		return
 	}
-	if err := t.message(from, b); err != nil {
+	if err := t.message(from, b); err != nil || t.tracked() > maxTracked {
 		t.opaque = true
 	}
+}
+
+// maxTracked bounds the memory for a connection: an honest one has a few objects
+// at a time, and one that has more is as well off without being followed.
+const maxTracked = 1 << 12
+
+func (t *Tracker) tracked() (n int) {
+	for _, s := range t.sides {
+		n += len(s.questions) + len(s.exports)
+	}
+	return n
 }
 
 func (t *Tracker) message(from Side, b []byte) error {
