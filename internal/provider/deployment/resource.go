@@ -120,8 +120,8 @@ func (r *deploymentResource) Delete(ctx context.Context, req resource.DeleteRequ
 		return
 	}
 	resp.Diagnostics.AddWarning("Deployment is only forgotten", fmt.Sprintf(
-		"Terraform no longer manages what is live of Worker %q, but nothing changed on the plane: deployment %s goes on serving until another "+
-			"one replaces it or the Worker is deleted.", m.Worker.ValueString(), m.ID.ValueString()))
+		"Unless this run deletes Worker %q as well, nothing changes on the plane: its deployment %s goes on serving until another one "+
+			"replaces it. Terraform just no longer manages what is live.", m.Worker.ValueString(), m.ID.ValueString()))
 }
 
 // deploy makes what the model wants live and writes what is live then.

@@ -51,6 +51,19 @@ func (m model) codeFailed(err error, diags *diag.Diagnostics) {
 	}
 }
 
+// adviseDestroy adds to the last of diags what helps if this is the plan of a
+// destroy: that one refreshes first, with the configuration, and the provider
+// cannot tell. A diagnostic of its own would stand above the error itself.
+func adviseDestroy(diags diag.Diagnostics) {
+	const advice = "\n\nTo destroy without the sources: terraform destroy -refresh=false."
+	last := len(diags) - 1
+	if d, ok := diags[last].(diag.DiagnosticWithPath); ok {
+		diags[last] = diag.NewAttributeErrorDiagnostic(d.Path(), d.Summary(), d.Detail()+advice)
+		return
+	}
+	diags[last] = diag.NewErrorDiagnostic(diags[last].Summary(), diags[last].Detail()+advice)
+}
+
 // codePath is the attribute of the code's source, or the option within it.
 func (m model) codePath(option string) path.Path {
 	switch {

@@ -41,8 +41,7 @@ func (r *versionResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	plan.identify(ctx, r.Data.Bundler, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		if exists {
-			resp.Diagnostics.AddWarning("To destroy without the sources", "A destroy plans before it destroys, too. Where the sources are not "+
-				"there any more, or cannot be bundled, use terraform destroy -refresh=false.")
+			adviseDestroy(resp.Diagnostics)
 		}
 		return
 	}
