@@ -29,8 +29,7 @@ func (r *versionResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	var plan, config, state model
 	resp.Diagnostics.Append(resp.Plan.Get(ctx, &plan)...)
 	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
-	// Write-only: it is in the configuration alone.
-	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("script"), &plan.Script)...)
+	plan.Script = config.Script // write-only: it is in the configuration alone
 	exists := !req.State.Raw.IsNull()
 	if exists {
 		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
