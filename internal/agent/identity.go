@@ -118,19 +118,5 @@ func ownToken(ctx context.Context, reg *registry.Registry, id Identity) (string,
 // WritePrivateFile makes path hold data, readable by its owner only. It appears
 // whole or not at all.
 func WritePrivateFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".hybridge-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, errors.Join(err, os.Remove(f.Name())))
-	}
-	return nil
+	return registry.WriteDurably(path, data)
 }

@@ -91,8 +91,9 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// writeDurably makes path hold data, whole or not at all, also after a crash.
-func writeDurably(path string, data []byte) error {
+// WriteDurably makes path hold data, readable by its owner only, whole or not at
+// all, also after a crash.
+func WriteDurably(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)

@@ -128,7 +128,7 @@ func createKeys(path string) (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the key file: %w", err)
 	}
-	if err := writeDurably(path, []byte(id.String()+"\n")); err != nil {
+	if err := WriteDurably(path, []byte(id.String()+"\n")); err != nil {
 		return nil, fmt.Errorf("making the key file: %w", err)
 	}
 	return &keys{identity: id}, nil
