@@ -86,7 +86,7 @@ func TestPlaneAndClientShareNoTypes(t *testing.T) {
 
 func TestLeavesStandAlone(t *testing.T) {
 	t.Parallel()
-	for _, leaf := range []string{"bundle", "supervise", "fault"} {
+	for _, leaf := range []string{"bundle", "sealed", "supervise", "fault"} {
 		for pkg := range imports(t, "-deps", "./internal/"+leaf) {
 			if below(pkg, module) && !below(pkg, module+"/internal/"+leaf) {
 				t.Errorf("internal/%s links %s", leaf, pkg)

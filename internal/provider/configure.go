@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 )
 
 // model is the provider block.
@@ -118,7 +119,7 @@ func (p *hybridge) Configure(ctx context.Context, req provider.ConfigureRequest,
 		}
 	}
 
-	data := tfkit.NewData(open)
+	data := tfkit.NewData(open, sealed.NewStore(sealed.Identities{Environment: true}))
 	resp.ResourceData = data
 	resp.DataSourceData = data
 	resp.EphemeralResourceData = data

@@ -21,6 +21,7 @@ import (
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/bundle"
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 )
 
 // DefaultPlane is the name under which the provider block's own settings are
@@ -53,6 +54,8 @@ func describePlane(name string) string {
 type Data struct {
 	// Bundler reads and remembers Workers' code, for all resources together.
 	Bundler *bundle.Bundler
+	// Secrets reads SOPS files and opens each once, for all resources together.
+	Secrets *sealed.Store
 
 	planes map[string]func() (*Plane, error)
 
@@ -62,9 +65,10 @@ type Data struct {
 
 // NewData returns the planes that open makes, by name. Each function is called
 // once at most; its error MUST say what to change where.
-func NewData(open map[string]func() (*Plane, error)) *Data {
+func NewData(open map[string]func() (*Plane, error), secrets *sealed.Store) *Data {
 	d := &Data{
 		Bundler: bundle.NewBundler(),
+		Secrets: secrets,
 		planes:  make(map[string]func() (*Plane, error), len(open)),
 		kept:    map[string]bool{},
 	}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package sealed
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/getsops/sops/v3/age"
+	"github.com/getsops/sops/v3/azkv"
+	"github.com/getsops/sops/v3/gcpkms"
+	"github.com/getsops/sops/v3/hckms"
+	"github.com/getsops/sops/v3/hcvault"
+	"github.com/getsops/sops/v3/keys"
+	"github.com/getsops/sops/v3/kms"
+	"github.com/getsops/sops/v3/pgp"
+)
+
+// group is a set of keys each of which opens the same part of the data key. A
+// file with one group needs one key; one with several needs as many groups as its
+// threshold says.
+type group []keys.MasterKey
+
+// keyKinds are the kinds of keys in the order in which they are tried: what works
+// without a network comes first.
+var keyKinds = []string{
+	age.KeyTypeIdentifier, pgp.KeyTypeIdentifier, kms.KeyTypeIdentifier, gcpkms.KeyTypeIdentifier,
+	azkv.KeyTypeIdentifier, hcvault.KeyTypeIdentifier, hckms.KeyTypeIdentifier,
+}
+
+// readGroups reads the keys of a file. Those of a single group stand in the
+// metadata itself.
+func readGroups(meta object) ([]group, error) {
+	single, err := readGroup(meta)
+	if err != nil {
+		return nil, err
+	}
+	if len(single) > 0 {
+		return []group{single}, nil
+	}
+	var groups []group
+	for _, entry := range objectsOf(meta, "key_groups") {
+		g, err := readGroup(entry)
+		if err != nil {
+			return nil, err
+		}
+		if len(g) == 0 {
+			return nil, fail(BadMetadata, "a key group has no keys")
+		}
+		groups = append(groups, g)
+	}
+	if len(groups) == 0 {
+		return nil, fail(BadMetadata, "it names no keys")
+	}
+	return groups, nil
+}
+
+func readGroup(o object) (group, error) {
+	var g group
+	for _, kind := range keyKinds {
+		for _, entry := range objectsOf(o, kind) {
+			key, err := readKey(kind, entry)
+			if err != nil {
+				return nil, err
+			}
+			g = append(g, key)
+		}
+	}
+	return g, nil
+}
+
+func readKey(kind string, o object) (keys.MasterKey, error) {
+	text := func(name string) string { return textOf(o, name) }
+	created, _ := time.Parse(time.RFC3339, text("created_at"))
+	enc := text("enc")
+	if enc == "" {
+		return nil, fail(BadMetadata, "a key of kind %s has no enc", kind)
+	}
+	switch kind {
+	case age.KeyTypeIdentifier:
+		return &age.MasterKey{Recipient: text("recipient"), EncryptedKey: enc}, nil
+	case pgp.KeyTypeIdentifier:
+		return &pgp.MasterKey{Fingerprint: text("fp"), EncryptedKey: enc, CreationDate: created}, nil
+	case kms.KeyTypeIdentifier:
+		key := kms.NewMasterKeyWithProfile(text("arn"), text("role"), nil, text("aws_profile"))
+		key.EncryptedKey, key.CreationDate = enc, created
+		if context, ok := valueOf(o, "context").(object); ok {
+			key.EncryptionContext = map[string]*string{}
+			for _, m := range context {
+				value, _ := textValue(m.value)
+				key.EncryptionContext[m.name] = &value
+			}
+		}
+		return key, nil
+	case gcpkms.KeyTypeIdentifier:
+		return &gcpkms.MasterKey{ResourceID: text("resource_id"), EncryptedKey: enc, CreationDate: created}, nil
+	case azkv.KeyTypeIdentifier:
+		return &azkv.MasterKey{VaultURL: text("vault_url"), Name: text("name"), Version: text("version"), EncryptedKey: enc, CreationDate: created}, nil
+	case hcvault.KeyTypeIdentifier:
+		return &hcvault.MasterKey{
+			VaultAddress: text("vault_address"), EnginePath: text("engine_path"), KeyName: text("key_name"), EncryptedKey: enc, CreationDate: created,
+		}, nil
+	default:
+		key, err := hckms.NewMasterKey(text("key_id"))
+		if err != nil {
+			return nil, fail(BadMetadata, "the key_id of a Huawei Cloud key cannot be read")
+		}
+		key.EncryptedKey, key.CreationDate = enc, created
+		return key, nil
+	}
+}
+
+// describe names a key as its owner knows it.
+func describe(key keys.MasterKey) string {
+	if key.TypeToIdentifier() == age.KeyTypeIdentifier {
+		return key.ToString() // age1... or ssh-ed25519 ... say what they are
+	}
+	return key.TypeToIdentifier() + " " + key.ToString()
+}
+
+// recipients lists who can open the groups.
+func recipients(groups []group) []string {
+	var out []string
+	for _, g := range groups {
+		for _, key := range g {
+			if name := describe(key); !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+func listed(names []string) string {
+	const most = 8
+	if len(names) > most {
+		names = append(slices.Clone(names[:most]), "...")
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//go:build unix
+
+package sealed
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+func openNoFollow(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+}
+
+// exposed says why somebody else may read or replace the file; empty if nobody
+// may.
+func exposed(info os.FileInfo) string {
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Sprintf("its mode is %#o", mode)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {
+		return fmt.Sprintf("it belongs to user %d", stat.Uid)
+	}
+	return ""
+}
