@@ -60,7 +60,7 @@ func TestTheProviderIsLean(t *testing.T) {
 		t.Fatal("the provider is not linked: this test looks at the wrong package")
 	}
 	for pkg, imported := range linked {
-		if below(pkg, "modernc.org/sqlite", "database/sql", module+"/internal/plane", module+"/internal/fleet", module+"/internal/agent",
+		if pkg == "database/sql" || below(pkg, "modernc.org/sqlite", module+"/internal/plane", module+"/internal/fleet", module+"/internal/agent",
 			module+"/internal/supervise", module+"/internal/fault", module+"/internal/provider/acctest",
 			"github.com/cloudflare/cloudflare-go/v7/zones", "github.com/hashicorp/terraform-plugin-testing") {
 			t.Errorf("the provider links %s", pkg)
