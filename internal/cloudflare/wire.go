@@ -43,6 +43,8 @@ type wire struct {
 	log     Logger
 	sleep   func(context.Context, time.Duration) error
 	sent    atomic.Int64
+
+	withheld withheld
 }
 
 func newWire(cfg Config, base *url.URL, edge bool) *wire {
@@ -332,14 +334,14 @@ func (w *wire) record(ctx context.Context, req *http.Request, raw *http.Response
 	w.log.Debug(ctx, "request to plane", fields)
 }
 
-// redact takes the token out of a text of foreign origin.
+// redact takes the token and what is withheld out of a text of foreign origin.
 func (w *wire) redact(s string) string {
-	return strings.ReplaceAll(s, w.token, "[redacted]")
+	return w.withheld.redact(strings.ReplaceAll(s, w.token, redacted))
 }
 
 func (w *wire) redactError(err error) error {
-	if strings.Contains(err.Error(), w.token) {
-		return errors.New(w.redact(err.Error()))
+	if text := err.Error(); w.redact(text) != text {
+		return errors.New(w.redact(text))
 	}
 	return err
 }

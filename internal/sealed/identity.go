@@ -183,7 +183,10 @@ func (k *keyring) open(ctx context.Context, key keys.MasterKey) (part []byte, re
 
 func (k *keyring) openAge(key *age.MasterKey) ([]byte, string, error) {
 	explicit, err := k.explicit()
-	if err != nil {
+	missing := ""
+	if CodeOf(err) == KeyFileMissing {
+		missing = "the key file " + k.ids.AgeKeyFile + " cannot be read" // then whoever has a key is of interest
+	} else if err != nil {
 		return nil, "", err
 	}
 	if len(explicit) > 0 {
@@ -193,7 +196,7 @@ func (k *keyring) openAge(key *age.MasterKey) ([]byte, string, error) {
 		}
 	}
 	if !k.ids.Environment {
-		return nil, "", nil
+		return nil, missing, nil
 	}
 	if err := checkUsualKeyFiles(); err != nil {
 		return nil, "", err
@@ -201,7 +204,7 @@ func (k *keyring) openAge(key *age.MasterKey) ([]byte, string, error) {
 	bare := &age.MasterKey{Recipient: key.Recipient, EncryptedKey: key.EncryptedKey}
 	part, err := bare.Decrypt()
 	if err != nil {
-		return nil, "", nil //nolint:nilerr // no identity fits: the caller says so
+		return nil, missing, nil //nolint:nilerr // no identity fits: the caller says so
 	}
 	return part, "", nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/bundle"
+	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 )
 
 // source is the code's source, or nil while any of it is unknown or after an
@@ -69,13 +70,18 @@ func (m model) nodeBuiltins(ctx context.Context, diags *diag.Diagnostics) bool {
 
 // content is everything that makes the version but its code. known is false
 // while any of it is unknown.
-func (m model) content(ctx context.Context, diags *diag.Diagnostics) (c bundle.Content, known bool) {
+func (m model) content(ctx context.Context, secrets *sealed.Store, diags *diag.Diagnostics) (c bundle.Content, known bool) {
 	if !allKnown(ctx, m.CompatibilityDate, m.CompatibilityFlags, m.Vars, m.JSONVars, m.Services, m.VersionMetadata,
 		m.RawBindings, m.Placement, m.Limits) {
 		return bundle.Content{}, false
 	}
+	digests, known := m.secretDigests(ctx, secrets, diags)
+	if !known {
+		return bundle.Content{}, false
+	}
 	return bundle.Content{
 		Bindings:           m.bindings(ctx, diags),
+		SecretDigests:      digests,
 		CompatibilityDate:  m.CompatibilityDate.ValueString(),
 		CompatibilityFlags: stringsOf(ctx, m.CompatibilityFlags, diags),
 		Placement:          m.placement(ctx, diags),
@@ -138,7 +144,7 @@ func rawBinding(name, text string, diags *diag.Diagnostics) json.RawMessage {
 	}
 	if slices.Contains(secretKinds, kind) {
 		diags.AddAttributeError(at, "Secret in a binding", fmt.Sprintf("raw_bindings[%q] is of type %s: its value would be kept in plan and state in the "+
-			"clear. Put the secret on the Worker, e.g. with wrangler secret put, and bind it with { type = \"inherit\" }.", name, kind))
+			"clear. Declare it in secrets.", name, kind))
 		return nil
 	}
 	if written, ok := object["name"]; ok {
@@ -172,7 +178,7 @@ func (m model) checkNames(diags *diag.Diagnostics) {
 	for _, group := range []struct {
 		name   string
 		values types.Map
-	}{{"vars", m.Vars}, {"json_vars", m.JSONVars}, {"services", m.Services}, {"raw_bindings", m.RawBindings}} {
+	}{{"vars", m.Vars}, {"json_vars", m.JSONVars}, {"services", m.Services}, {"secrets", m.Secrets}, {"raw_bindings", m.RawBindings}} {
 		names := make([]string, 0, len(group.values.Elements()))
 		for name := range group.values.Elements() {
 			names = append(names, name)

@@ -34,11 +34,12 @@ func (r *versionResource) ImportState(ctx context.Context, req resource.ImportSt
 		Bundle: types.ObjectNull(bundleTypes), Prebuilt: types.ObjectNull(prebuiltTypes),
 		CompatibilityFlags: types.SetNull(types.StringType),
 		Vars:               types.MapNull(types.StringType), JSONVars: types.MapNull(types.StringType),
-		Services:    types.MapNull(types.ObjectType{AttrTypes: serviceTypes}),
+		Services: types.MapNull(types.ObjectType{AttrTypes: serviceTypes}),
+		Secrets:  types.MapNull(types.ObjectType{AttrTypes: secretTypes}), SecretDigests: types.MapNull(types.StringType),
 		RawBindings: types.MapNull(types.StringType),
 		Placement:   types.ObjectNull(placementTypes), Limits: types.ObjectNull(limitsTypes),
 		ModulesSHA256: types.MapNull(types.StringType),
-		Adopt:         types.BoolValue(true), DeleteOnDestroy: types.BoolValue(false),
+		Adopt:         types.BoolValue(true), DeleteOnDestroy: types.BoolValue(false), KeepSecrets: types.BoolValue(false),
 	}
 	attempt := m.attempt("import", p)
 	w, err := p.Client.Worker(ctx, id.Worker.ValueString())

@@ -26,6 +26,8 @@ type model struct {
 	Vars               types.Map    `tfsdk:"vars"`
 	JSONVars           types.Map    `tfsdk:"json_vars"`
 	Services           types.Map    `tfsdk:"services"`
+	Secrets            types.Map    `tfsdk:"secrets"`
+	KeepSecrets        types.Bool   `tfsdk:"keep_secrets"`
 	VersionMetadata    types.String `tfsdk:"version_metadata"`
 	RawBindings        types.Map    `tfsdk:"raw_bindings"`
 	Placement          types.Object `tfsdk:"placement"`
@@ -42,6 +44,7 @@ type model struct {
 	Digest        types.String `tfsdk:"digest"`
 	CodeSHA256    types.String `tfsdk:"code_sha256"`
 	ModulesSHA256 types.Map    `tfsdk:"modules_sha256"`
+	SecretDigests types.Map    `tfsdk:"secret_digests"`
 	Size          types.Int64  `tfsdk:"size"`
 	CreatedOn     types.String `tfsdk:"created_on"`
 	PreviewURL    types.String `tfsdk:"preview_url"`
@@ -69,6 +72,14 @@ type serviceModel struct {
 	Entrypoint types.String `tfsdk:"entrypoint"`
 }
 
+// secretModel is one entry of secrets. In plan and state value_wo is null.
+type secretModel struct {
+	SopsFile       types.String `tfsdk:"sops_file"`
+	Key            types.String `tfsdk:"key"`
+	ValueWO        types.String `tfsdk:"value_wo"`
+	ValueWOVersion types.String `tfsdk:"value_wo_version"`
+}
+
 type placementModel struct {
 	Mode     types.String `tfsdk:"mode"`
 	Region   types.String `tfsdk:"region"`
@@ -92,7 +103,10 @@ var (
 	prebuiltTypes = map[string]attr.Type{
 		"directory": types.StringType, "main": types.StringType, "include": stringSet, "exclude": stringSet,
 	}
-	serviceTypes   = map[string]attr.Type{"worker": types.StringType, "entrypoint": types.StringType}
+	serviceTypes = map[string]attr.Type{"worker": types.StringType, "entrypoint": types.StringType}
+	secretTypes  = map[string]attr.Type{
+		"sops_file": types.StringType, "key": types.StringType, "value_wo": types.StringType, "value_wo_version": types.StringType,
+	}
 	placementTypes = map[string]attr.Type{
 		"mode": types.StringType, "region": types.StringType, "host": types.StringType, "hostname": types.StringType,
 	}
@@ -102,7 +116,7 @@ var (
 // keep takes over everything computed from another model of the same version.
 func (m *model) keep(of model) {
 	m.AccountID, m.WorkerID, m.ID, m.Number = of.AccountID, of.WorkerID, of.ID, of.Number
-	m.Digest, m.CodeSHA256, m.ModulesSHA256 = of.Digest, of.CodeSHA256, of.ModulesSHA256
+	m.Digest, m.CodeSHA256, m.ModulesSHA256, m.SecretDigests = of.Digest, of.CodeSHA256, of.ModulesSHA256, of.SecretDigests
 	m.Size, m.CreatedOn, m.PreviewURL = of.Size, of.CreatedOn, of.PreviewURL
 	m.Message, m.Tag = of.Message, of.Tag
 }

@@ -37,7 +37,7 @@ func (r *versionResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	plan.identify(ctx, r.Data.Bundler, &resp.Diagnostics)
+	plan.identify(ctx, r.Data, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		if exists {
 			adviseDestroy(resp.Diagnostics)
@@ -56,7 +56,7 @@ func (r *versionResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 		// Imported, and made from these very sources: only state lacks the digest.
 		identity := plan
 		plan.keep(state)
-		plan.Digest, plan.CodeSHA256, plan.ModulesSHA256 = identity.Digest, identity.CodeSHA256, identity.ModulesSHA256
+		plan.Digest, plan.CodeSHA256, plan.ModulesSHA256, plan.SecretDigests = identity.Digest, identity.CodeSHA256, identity.ModulesSHA256, identity.SecretDigests
 		plan.Size = types.Int64Unknown()
 	case !plan.Digest.IsUnknown() && plan.Digest.Equal(state.Digest):
 		plan.keep(state)
@@ -70,16 +70,20 @@ func (r *versionResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
 }
 
-// identify sets digest, code_sha256 and modules_sha256, each unknown exactly
-// while something that it is made from is.
-func (m *model) identify(ctx context.Context, bundler *bundle.Bundler, diags *diag.Diagnostics) {
+// identify sets digest, code_sha256, modules_sha256 and secret_digests, each
+// unknown exactly while something that it is made from is.
+func (m *model) identify(ctx context.Context, data *tfkit.Data, diags *diag.Diagnostics) {
 	m.Digest, m.CodeSHA256, m.ModulesSHA256 = types.StringUnknown(), types.StringUnknown(), types.MapUnknown(types.StringType)
-	content, contentKnown := m.content(ctx, diags)
+	m.SecretDigests = types.MapUnknown(types.StringType)
+	if digests, known := m.secretDigests(ctx, data.Secrets, diags); known && !diags.HasError() {
+		m.setSecretDigests(ctx, digests, diags)
+	}
+	content, contentKnown := m.content(ctx, data.Secrets, diags)
 	src, known := m.source(ctx, diags)
 	if !known || diags.HasError() {
 		return
 	}
-	code, err := bundler.Inspect(ctx, src)
+	code, err := data.Bundler.Inspect(ctx, src)
 	if err != nil {
 		m.codeFailed(err, diags)
 		return

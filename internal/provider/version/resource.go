@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/resourcevalidator"
@@ -61,6 +62,7 @@ func (r *versionResource) ValidateConfig(ctx context.Context, req resource.Valid
 		return
 	}
 	m.checkNames(&resp.Diagnostics)
+	m.checkSecrets(ctx, &resp.Diagnostics)
 	for name, value := range m.RawBindings.Elements() {
 		if text, ok := value.(types.String); ok && !text.IsUnknown() && !text.IsNull() {
 			rawBinding(name, text.ValueString(), &resp.Diagnostics)
@@ -69,18 +71,26 @@ func (r *versionResource) ValidateConfig(ctx context.Context, req resource.Valid
 }
 
 func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	var m model
+	var m, config model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("script"), &m.Script)...) // write-only
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	m.Script = config.Script // write-only
 	p := r.Data.Plane(m.Plane, &resp.Diagnostics)
 	if p == nil {
 		return
 	}
-	up := m.upload(ctx, r.Data.Bundler, &resp.Diagnostics)
+	// Before any request: a run without the key changes nothing.
+	secrets, values := m.secretBindings(ctx, r.Data.Secrets, config, &resp.Diagnostics)
+	up := m.upload(ctx, r.Data, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
+		return
+	}
+	p.Client.Withhold(values...)
+	maps.Copy(up.Bindings, secrets)
+	if !m.keepSecrets(ctx, p, &up, &resp.Diagnostics) {
 		return
 	}
 	v, adopted, err := createOrAdopt(ctx, p.Client, m, up)
@@ -112,14 +122,14 @@ func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest
 
 // upload builds what the plan describes, or adds an error: also if the sources
 // are no longer those that were planned.
-func (m model) upload(ctx context.Context, bundler *bundle.Bundler, diags *diag.Diagnostics) bundle.Upload {
-	content, _ := m.content(ctx, diags)
+func (m model) upload(ctx context.Context, data *tfkit.Data, diags *diag.Diagnostics) bundle.Upload {
+	content, _ := m.content(ctx, data.Secrets, diags)
 	src, _ := m.source(ctx, diags)
 	planned := &bundle.Code{SHA256: m.CodeSHA256.ValueString(), Modules: mapOf(ctx, m.ModulesSHA256, diags)}
 	if diags.HasError() {
 		return bundle.Upload{}
 	}
-	built, err := bundler.Build(ctx, src, planned)
+	built, err := data.Bundler.Build(ctx, src, planned)
 	if err != nil {
 		m.codeFailed(err, diags)
 		return bundle.Upload{}
@@ -140,10 +150,30 @@ func (m model) upload(ctx context.Context, bundler *bundle.Bundler, diags *diag.
 	}
 }
 
+// keepSecrets adds to the upload what keep_secrets asks for and reports whether
+// that was possible.
+func (m model) keepSecrets(ctx context.Context, p *tfkit.Plane, up *bundle.Upload, diags *diag.Diagnostics) bool {
+	if !m.KeepSecrets.ValueBool() {
+		return true
+	}
+	kept, err := keptSecrets(ctx, p.Client, m.Worker.ValueString(), up.Bindings)
+	if err == nil {
+		maps.Copy(up.Bindings, kept)
+		marking := cloudflare.ParseMarker(up.Annotations[cloudflare.AnnotationMessage])
+		if marking.Marker, err = uniqueMarker(); err == nil {
+			up.Annotations[cloudflare.AnnotationMessage] = marking.String()
+		}
+	}
+	if err != nil {
+		diags.Append(m.attempt("create", p).Failed(err))
+	}
+	return err == nil
+}
+
 // createOrAdopt looks for a version of the same content before it uploads one.
 func createOrAdopt(ctx context.Context, client *cloudflare.Client, m model, up bundle.Upload) (v *cloudflare.Version, adopted bool, err error) {
 	mark := cloudflare.ParseMarker(up.Annotations[cloudflare.AnnotationMessage]).Marker
-	if m.Adopt.ValueBool() {
+	if m.Adopt.ValueBool() && !m.KeepSecrets.ValueBool() {
 		v, err := client.FindVersion(ctx, m.Worker.ValueString(), mark)
 		if err != nil || v != nil {
 			return v, v != nil, err
@@ -190,7 +220,7 @@ func (r *versionResource) Update(ctx context.Context, req resource.UpdateRequest
 		return
 	}
 	if m.Size.IsUnknown() {
-		up := m.upload(ctx, r.Data.Bundler, &resp.Diagnostics)
+		up := m.upload(ctx, r.Data, &resp.Diagnostics)
 		if resp.Diagnostics.HasError() {
 			return
 		}

@@ -27,6 +27,7 @@ type stand struct {
 	provider *tfproto.Provider
 	worker   string // id
 	name     string
+	keyFile  string // of the provider's sops; empty: no identity
 }
 
 func newStand(t *testing.T) *stand {
@@ -38,7 +39,13 @@ func newStand(t *testing.T) *stand {
 }
 
 // restart starts the provider anew, as each phase of Terraform does.
-func (s *stand) restart() { s.provider = acctest.Proto(s.t, s.Env, nil) }
+func (s *stand) restart() {
+	sops := tfproto.Object{"env_allowed": false}
+	if s.keyFile != "" {
+		sops["age_key_file"] = s.keyFile
+	}
+	s.provider = acctest.Proto(s.t, s.Env, tfproto.Object{"sops": sops})
+}
 
 func (s *stand) newWorker(name string) string {
 	s.t.Helper()

@@ -61,7 +61,7 @@ func resourceSchema() schema.Schema {
 		},
 		"account_id": tfkit.AccountAttribute(),
 	}
-	for _, group := range []map[string]schema.Attribute{codeAttributes(), contentAttributes(), computedAttributes()} {
+	for _, group := range []map[string]schema.Attribute{codeAttributes(), contentAttributes(), secretAttributes(), computedAttributes()} {
 		for name, a := range group {
 			attributes[name] = a
 		}
@@ -141,7 +141,7 @@ func contentAttributes() map[string]schema.Attribute {
 		"vars": schema.MapAttribute{
 			ElementType:         types.StringType,
 			Optional:            true,
-			MarkdownDescription: "Text variables by name. They are shown in plans, kept in state, and readable by whoever may read the Worker: no secrets. Default: none.",
+			MarkdownDescription: "Text variables by name. They are shown in plans, kept in state, and readable by whoever may read the Worker: no secrets, which belong into `secrets`. Default: none.",
 			Validators:          []validator.Map{names, tfkit.NoNulls{}},
 		},
 		"json_vars": schema.MapAttribute{
@@ -225,7 +225,7 @@ func computedAttributes() map[string]schema.Attribute {
 		"id":        text("Id of the version, a UUID."),
 		"worker_id": text("Id of the Worker, however `worker` names it."),
 		"number":    number("Number of the version among those of its Worker, from 1."),
-		"digest": text("SHA-256 of everything that makes the version: code, options of the bundler, bindings, dates, flags, placement and limits. " +
+		"digest": text("SHA-256 of everything that makes the version: code, options of the bundler, bindings, secrets' digests, dates, flags, placement and limits. " +
 			"Known in the plan if all of these are. A change of it replaces the resource."),
 		"code_sha256": text("SHA-256 of the sources and the bundler's options. Known in the plan whenever the sources can be read."),
 		"modules_sha256": schema.MapAttribute{
@@ -233,6 +233,12 @@ func computedAttributes() map[string]schema.Attribute {
 			Computed:    true,
 			MarkdownDescription: "SHA-256 of what the code is made from, by name: for `bundle` the files of the project and one entry `npm:<name>@<version>` per " +
 				"npm package, for `prebuilt` and `script` the modules.",
+		},
+		"secret_digests": schema.MapAttribute{
+			ElementType: types.StringType,
+			Computed:    true,
+			MarkdownDescription: "What identifies each of `secrets` without its value, by name, as a SHA-256: of the ciphertext for `sops_file`, of " +
+				"`value_wo_version` for `value_wo`. Known in the plan if these are. Null without secrets.",
 		},
 		"size":        number("Size of the uploaded modules in bytes, uncompressed."),
 		"created_on":  text("When the version was created, RFC 3339 in UTC."),
