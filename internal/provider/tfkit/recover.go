@@ -4,7 +4,9 @@ package tfkit
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -37,13 +39,25 @@ func rescue(ctx context.Context, doing string, add func(*tfprotov6.Diagnostic)) 
 	if cause == nil {
 		return
 	}
-	tflog.Error(ctx, "panic", map[string]any{"doing": doing, "cause": fmt.Sprint(cause), "stack": string(debug.Stack())})
+	why := describePanic(cause)
+	tflog.Error(ctx, "panic", map[string]any{"doing": doing, "cause": why, "stack": string(debug.Stack())})
 	add(&tfprotov6.Diagnostic{
 		Severity: tfprotov6.DiagnosticSeverityError,
 		Summary:  "Bug in the provider",
 		Detail: fmt.Sprintf("The provider failed while it was %s: %v. Nothing more is known about the outcome: run terraform plan to see "+
-			"what is there. Please report this with the log that TF_LOG_PROVIDER=ERROR writes, which has the stack trace.", doing, cause),
+			"what is there. Please report this with the log that TF_LOG_PROVIDER=ERROR writes, which has the stack trace.", doing, why),
 	})
+}
+
+// describePanic says what happened. The text of a panic that is not the runtime's
+// own can hold whatever was being worked on, also a secret: then its type has to
+// do. A stack trace holds addresses and no texts.
+func describePanic(cause any) string {
+	var own runtime.Error
+	if err, ok := cause.(error); ok && errors.As(err, &own) {
+		return own.Error()
+	}
+	return fmt.Sprintf("a panic with a %T", cause)
 }
 
 func (r *recovering) ValidateProviderConfig(ctx context.Context, req *tfprotov6.ValidateProviderConfigRequest) (resp *tfprotov6.ValidateProviderConfigResponse, err error) {

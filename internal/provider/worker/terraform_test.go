@@ -167,7 +167,7 @@ terraform {
 	if found := canary.In(all.Bytes(), plane.Token); len(found) > 0 {
 		t.Errorf("the token is in the output, as %v", found)
 	}
-	found, err := canary.InFiles(dir, plane.Token)
+	found, err := canary.InFiles(dir, []string{plane.Token})
 	if err != nil {
 		t.Fatal(err)
 	}
