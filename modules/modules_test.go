@@ -49,6 +49,9 @@ func TestWorkerRefusesBadInput(t *testing.T) {
 		"name in capitals":        {map[string]string{"name": "API"}, "A Worker's name has 1 to 63 lower-case letters"},
 		"date in words":           {map[string]string{"compatibility_date": "today"}, "written as YYYY-MM-DD"},
 		"two sources of code":     {map[string]string{"bundle": `{ entrypoint = "index.js" }`}, "exactly one source of code"},
+		"secrets":                 {map[string]string{"secrets_wo": `{ A = "a-secret-value" }`, "secrets_wo_versions": `{ A = "1" }`}, ""},
+		"secret without version":  {map[string]string{"secrets_wo": `{ A = "a-secret-value" }`}, "needs its entry in secrets_wo_versions"},
+		"version without secret":  {map[string]string{"secrets_wo_versions": `{ A = "1" }`}, "it has no value"},
 		"version id that is none": {map[string]string{"live_version_id": "latest"}, "A version id is a UUID"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,6 +70,9 @@ func TestWorkerRefusesBadInput(t *testing.T) {
 			}
 			if !strings.Contains(strings.Join(strings.Fields(strings.ReplaceAll(out, "│", "")), " "), test.want) {
 				t.Errorf("the output does not say %q:\n%s", test.want, out)
+			}
+			if strings.Contains(out, "a-secret-value") {
+				t.Errorf("the output holds a secret:\n%s", out)
 			}
 		})
 	}

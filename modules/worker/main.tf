@@ -30,6 +30,16 @@ resource "hybridge_worker_version" "this" {
   version_metadata = var.version_metadata
   raw_bindings     = var.raw_bindings
 
+  secrets = merge(
+    { for name, secret in var.secrets : name => {
+      sops_file = secret.sops_file, key = secret.key, value_wo = null, value_wo_version = null
+    } },
+    { for name, version in var.secrets_wo_versions : name => {
+      sops_file = null, key = null, value_wo = try(var.secrets_wo[name], null), value_wo_version = version
+    } },
+  )
+  keep_secrets = var.keep_secrets
+
   placement = var.placement
   limits    = var.limits
 

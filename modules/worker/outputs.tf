@@ -37,6 +37,11 @@ output "modules_sha256" {
   value       = hybridge_worker_version.this.modules_sha256
 }
 
+output "secret_digests" {
+  description = "What identifies each secret without its value, by its name."
+  value       = hybridge_worker_version.this.secret_digests
+}
+
 output "deployment_id" {
   description = "The live deployment."
   value       = hybridge_worker_deployment.this.id

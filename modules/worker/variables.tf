@@ -87,6 +87,42 @@ variable "services" {
   default = null
 }
 
+variable "secrets" {
+  description = "Secrets from SOPS files, by the name of the binding: `sops_file`, and `key`, the place of the value in it. No value is in a plan or in state."
+  type = map(object({
+    sops_file = string
+    key       = optional(string)
+  }))
+  default  = {}
+  nullable = false
+}
+
+variable "secrets_wo" {
+  description = "Secrets from any ephemeral source, by the name of the binding. Each needs its entry in `secrets_wo_versions`."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+  ephemeral   = true
+
+  validation {
+    condition     = length(setsubtract(keys(var.secrets_wo), keys(var.secrets_wo_versions))) == 0
+    error_message = "Each of secrets_wo needs its entry in secrets_wo_versions: without it no change of the value would be seen."
+  }
+}
+
+variable "secrets_wo_versions" {
+  description = "A text for each of `secrets_wo` that changes whenever its value does, for instance a counter."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "keep_secrets" {
+  description = "Carry over the live version's secrets that are not declared here, for instance those from `wrangler secret put`."
+  type        = bool
+  default     = null
+}
+
 variable "version_metadata" {
   description = "Name of a binding that tells the Worker its own version id and tag."
   type        = string
