@@ -57,8 +57,10 @@ func (p *Plane) createVersion(ctx context.Context, w registry.Worker, c registry
 
 // amendVersion makes the Worker's next version out of its latest one: change gets
 // the latest version, without secrets, and returns the content of the next. A
-// secret that it leaves as it is keeps its value. No other version of the Worker
-// can come in between. A Worker without versions gives 10222.
+// secret that it leaves as it is keeps its value. The version's message names the
+// secrets that are other ones (secretChanges), unless the client gave a message. No
+// other version of the Worker can come in between. A Worker without versions gives
+// 10222.
 func (p *Plane) amendVersion(ctx context.Context, w registry.Worker, o versionOptions, change func(latest registry.Version) (registry.VersionContent, error)) (registry.Version, error) {
 	release, err := p.locks.acquire(ctx, "upload "+w.ID)
 	if err != nil {
@@ -76,6 +78,7 @@ func (p *Plane) amendVersion(ctx context.Context, w registry.Worker, o versionOp
 	if err != nil {
 		return registry.Version{}, err
 	}
+	noteSecrets(latest.VersionContent, &content, &o)
 	return p.storeVersion(ctx, w, content, o, &latest)
 }
 

@@ -163,6 +163,7 @@ func (p *Plane) editLatest(r *request, notLive int, why string, change func(c *r
 	if err != nil {
 		return nil, err
 	}
+	why = v.Annotations[annotationTriggeredBy] // a change of secrets alone is one whatever the endpoint
 	if err := p.deployVersion(r, w, v, why, func(now string) bool { return now == live }); err != nil {
 		return nil, err
 	}

@@ -169,8 +169,19 @@ func secretsStory(t *testing.T, w Wrangler, s *selfHosted) {
 			t.Errorf("secret list lacks %s:\n%s", want, list)
 		}
 	}
+	p.RunWithInput(t, "CANARY-again", "secret", "put", "TOKEN")
 	p.Run(t, "secret", "delete", "A")
 	s.mustAnswer(t, "api", "/more", "noneCANARY-b")
+
+	// Both lists say which secrets these were.
+	for _, command := range []string{"versions", "deployments"} {
+		list := p.Run(t, command, "list")
+		for _, want := range []string{"Secrets added: TOKEN", "Secrets added: A, B", "Secrets changed: TOKEN", "Secrets removed: A", "Secret Change"} {
+			if !strings.Contains(list, want) {
+				t.Errorf("%s list lacks %q:\n%s", command, want, list)
+			}
+		}
+	}
 
 	// wrangler hears 10220 and asks again with force.
 	s.took()
