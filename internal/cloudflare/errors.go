@@ -14,7 +14,8 @@ const (
 	codeAuthentication   = 10000 // token unknown or without the permission
 	codeInternal         = 10013 // "unknown error"; beta endpoints send it for ids they do not know
 	codePreconditionFail = 10018
-	codeNoRoute          = 7003 // no such endpoint, account or zone; never "the object is gone"
+	codeSecretsChanged   = 10220 // what is to be deployed is older than a change of secrets
+	codeNoRoute          = 7003  // no such endpoint, account or zone; never "the object is gone"
 )
 
 // Error is an answer of the plane that is an error, in the API's own terms.
@@ -149,6 +150,13 @@ func IsNotFound(err error) bool {
 func IsConflict(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Status == http.StatusConflict
+}
+
+// IsSecretsChanged reports whether the plane refuses to deploy a version that is
+// older than a change of secrets.
+func IsSecretsChanged(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.hasCode(codeSecretsChanged)
 }
 
 // IsForbidden reports whether the token lacks a permission.

@@ -3,6 +3,8 @@
 package deployment
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -53,6 +55,9 @@ func activeVersions(shares []cloudflare.Share) types.Map {
 	}
 	return types.MapValueMust(types.Float64Type, elements)
 }
+
+// liveVersions are the ids in active_versions, sorted.
+func (m model) liveVersions() []string { return slices.Sorted(maps.Keys(m.ActiveVersions.Elements())) }
 
 // setLive writes what is live, and never what is wanted.
 func (m *model) setLive(d *cloudflare.Deployment, account string) {

@@ -67,7 +67,8 @@ func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequ
 }
 
 // Read writes what is live. Without any deployment the resource is gone, and the
-// next apply deploys.
+// next apply deploys. Where somebody changed secrets, it says which: the drift of
+// active_versions shows ids only.
 func (r *deploymentResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	tfkit.Read(ctx, req, resp, model.identity, func(ctx context.Context, m *model, diags *diag.Diagnostics) bool {
 		p := r.planeOf(*m, diags)
@@ -82,6 +83,7 @@ func (r *deploymentResource) Read(ctx context.Context, req resource.ReadRequest,
 			diags.Append(m.attempt("read", p).Failed(err))
 			return false
 		}
+		m.warnOfSecrets(ctx, *live, p, diags)
 		m.setLive(live, p.AccountID)
 		return true
 	})
@@ -100,7 +102,7 @@ func (r *deploymentResource) Update(ctx context.Context, req resource.UpdateRequ
 	}
 	// What the plan kept needs no deployment: only the state changes.
 	if !m.wanted().Equal(state.ActiveVersions) || m.ID.IsUnknown() {
-		in := cloudflare.DeploymentInput{Check: onlySeen(state.ID.ValueString()), Expect: state.ID.ValueString()}
+		in := cloudflare.DeploymentInput{Check: onlySeen(state), Expect: state.ID.ValueString()}
 		if m.OverwriteUnseen.ValueBool() {
 			in = cloudflare.DeploymentInput{Check: anything}
 		}
@@ -134,7 +136,7 @@ func (r *deploymentResource) deploy(ctx context.Context, p *tfkit.Plane, m *mode
 		if m.unknownVersion(ctx, err, p) {
 			m.noSuchVersion(p, diags)
 		} else {
-			diags.Append(m.failed(err, p))
+			diags.Append(m.failed(ctx, err, p))
 		}
 		return false
 	}

@@ -3,6 +3,7 @@
 package deployment
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,7 +19,8 @@ import (
 // agreed to replace.
 type unseenError struct {
 	live   cloudflare.Deployment
-	create bool // the plan has not even known that something is live
+	create bool     // the plan has not even known that something is live
+	seen   []string // ids of the versions that the plan has seen live
 }
 
 func (e *unseenError) Error() string {
@@ -37,12 +39,12 @@ func onlyOurs(live *cloudflare.Deployment) error {
 
 // onlySeen is the rule of an Update: only the deployment that the plan has seen
 // may be replaced.
-func onlySeen(id string) func(*cloudflare.Deployment) error {
+func onlySeen(state model) func(*cloudflare.Deployment) error {
 	return func(live *cloudflare.Deployment) error {
-		if live == nil || live.ID == id {
+		if live == nil || live.ID == state.ID.ValueString() {
 			return nil
 		}
-		return &unseenError{live: *live}
+		return &unseenError{live: *live, seen: state.liveVersions()}
 	}
 }
 
@@ -50,12 +52,15 @@ func onlySeen(id string) func(*cloudflare.Deployment) error {
 func anything(*cloudflare.Deployment) error { return nil }
 
 // failed turns an error of CreateDeployment into a diagnostic.
-func (m model) failed(err error, p *tfkit.Plane) diag.Diagnostic {
+func (m model) failed(ctx context.Context, err error, p *tfkit.Plane) diag.Diagnostic {
 	var unseen *unseenError
 	if !errors.As(err, &unseen) {
 		remedy := ""
-		if cloudflare.IsNotFound(err) {
+		switch {
+		case cloudflare.IsNotFound(err):
 			remedy = fmt.Sprintf("there is no Worker %q on this plane: create it first (hybridge_worker), or correct worker", m.Worker.ValueString())
+		case cloudflare.IsSecretsChanged(err):
+			remedy = "version_id is older than a change of secrets. " + keepSecret("TOKEN") + " To go back all the same: " + rollback(m.VersionID.ValueString()) + "."
 		}
 		return m.attempt("create", p).FailedBecause(err, remedy)
 	}
@@ -65,24 +70,33 @@ func (m model) failed(err error, p *tfkit.Plane) diag.Diagnostic {
 			"and run terraform plan, which then shows what would change.",
 			tfkit.ImportID{Plane: p.Name, AccountID: p.AccountID, Parts: []string{m.Worker.ValueString()}})
 	}
+	live := describe(unseen.live)
+	// Best effort: that the secrets cannot be told is not what is wrong here.
+	if s, err := p.Client.SecretChanges(ctx, m.Worker.ValueString(), unseen.live, unseen.seen); err == nil && s != nil {
+		live += "\n\nA change of secrets made it:\n\n" + describeSecrets(s)
+	}
 	return diag.NewErrorDiagnostic("Live deployment has not been seen by the plan", fmt.Sprintf(
 		"Nothing was deployed: Worker %q on %s serves a deployment that this apply would replace unseen.\n\n%s\n\n%s\n\n"+
 			"To deploy over whatever is live, set overwrite_unseen = true.",
-		m.Worker.ValueString(), p, describe(unseen.live), remedy))
+		m.Worker.ValueString(), p, live, remedy))
+}
+
+// somebody says who did it, and with what.
+func somebody(author, source string) string {
+	if author == "" {
+		author = "unknown"
+	}
+	if source != "" {
+		author += ", with " + source
+	}
+	return author
 }
 
 // describe says who deployed what and when.
 func describe(d cloudflare.Deployment) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  deployment  %s\n  made on     %s\n", d.ID, timestamp(d.CreatedOn))
-	by := d.AuthorEmail
-	if by == "" {
-		by = "unknown"
-	}
-	if d.Source != "" {
-		by += ", with " + d.Source
-	}
-	fmt.Fprintf(&b, "  by          %s\n", by)
+	fmt.Fprintf(&b, "  by          %s\n", somebody(d.AuthorEmail, d.Source))
 	mark := d.Marking()
 	for _, line := range [...]struct{ name, value string }{
 		{"in run", mark.Run.ID}, {"workspace", mark.Run.Workspace}, {"commit", mark.Run.Commit}, {"message", mark.Message},

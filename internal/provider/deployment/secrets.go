@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package deployment
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+)
+
+// keepSecret is how a secret that somebody put on a Worker gets into its
+// configuration.
+func keepSecret(name string) string {
+	return fmt.Sprintf("To keep what was put on the Worker, bind it in the hybridge_worker_version, as in raw_bindings = { %s = jsonencode({ type = "+
+		`"inherit" }) }: the next version that is made takes the value over from the plane.`, listed([]string{name}))
+}
+
+// maxTold is how many changes of secrets a warning describes one by one.
+const maxTold = 10
+
+// warnOfSecrets says which secrets somebody changed, if that made what is live. m is
+// what the state has: live is compared with what was live then, or, once the state
+// has taken the drift over, with version_id. So the warning comes as long as the
+// drift lasts, and costs a request only if there is one.
+func (m model) warnOfSecrets(ctx context.Context, live cloudflare.Deployment, p *tfkit.Plane, diags *diag.Diagnostics) {
+	before := m.liveVersions()
+	if !slices.ContainsFunc(live.Versions, func(s cloudflare.Share) bool { return !slices.Contains(before, s.VersionID) }) {
+		if m.VersionID.IsNull() { // it was imported just now
+			return
+		}
+		before = []string{m.VersionID.ValueString()}
+	}
+	s, err := p.Client.SecretChanges(ctx, m.Worker.ValueString(), live, before)
+	if err != nil {
+		// What is live is known all the same.
+		failure := m.attempt("look for changed secrets in the", p).Failed(err)
+		diags.AddWarning(failure.Summary(), failure.Detail())
+		return
+	}
+	if s == nil {
+		return
+	}
+	keep := ""
+	if kept := slices.Concat(s.Added, s.Changed, s.Suspects); len(kept) > 0 {
+		keep = keepSecret(kept[0]) + " "
+	}
+	diags.AddWarning("Secret was changed outside Terraform", fmt.Sprintf(
+		"Worker %q on %s serves version %s, which somebody made by a change of secrets.\n\n%s\n\n%sTo go on with exactly what is live, set version_id = %q.\n\n"+
+			"Otherwise the next apply undoes the change: a new version has only the secrets that it declares. An older one, such as %s, has those "+
+			"of its time; a plane may refuse to go back to it (code 10220), but %s.",
+		m.Worker.ValueString(), p, s.Versions[0].ID, describeSecrets(s), keep, s.Versions[0].ID, s.Before, rollback(s.Before)))
+}
+
+// rollback is the way back over a change of secrets.
+func rollback(version string) string {
+	return fmt.Sprintf("`wrangler rollback %s` asks and does it", version)
+}
+
+// describeSecrets says who changed which secrets and when.
+func describeSecrets(s *cloudflare.SecretChanges) string {
+	var b strings.Builder
+	for i, v := range s.Versions {
+		if i == maxTold {
+			fmt.Fprintf(&b, "  and %d earlier changes\n", len(s.Versions)-i)
+			break
+		}
+		fmt.Fprintf(&b, "  version     %s\n    made on   %s\n    by        %s\n", v.ID, timestamp(v.CreatedOn), somebody(v.AuthorEmail, v.Source))
+	}
+	for _, line := range [...]struct {
+		name    string
+		secrets []string
+	}{{"added", s.Added}, {"removed", s.Removed}, {"changed", s.Changed}} {
+		if len(line.secrets) > 0 {
+			fmt.Fprintf(&b, "  %-10s  %s\n", line.name, listed(line.secrets))
+		}
+	}
+	text := strings.TrimSuffix(b.String(), "\n")
+	switch {
+	case s.OneIsChanged():
+		text += fmt.Sprintf("\n\nThe value of one of these was changed: %s; the plane does not say which.", listed(s.Suspects))
+	case len(s.Suspects) > 0:
+		text += fmt.Sprintf("\n\nAny of these may have got another value: %s; the plane does not say.", listed(s.Suspects))
+	case len(s.Added)+len(s.Removed)+len(s.Changed) == 0:
+		text += "\n\nNothing is left of it: the secrets are those that there were before."
+	}
+	return text
+}
+
+var plainName = regexp.MustCompile(`^[A-Za-z_$][A-Za-z0-9_$.-]*$`)
+
+// listed writes names; what could be taken for something else stands in quotes.
+func listed(names []string) string {
+	written := make([]string, len(names))
+	for i, name := range names {
+		written[i] = name
+		if !plainName.MatchString(name) {
+			written[i] = strconv.Quote(name)
+		}
+	}
+	return strings.Join(written, ", ")
+}
