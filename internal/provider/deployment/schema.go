@@ -19,6 +19,8 @@ const description = "What is live of a Worker: the version that answers its requ
 	"`active_versions`, and the next apply puts `version_id` back. An apply that would replace a deployment that its plan has not seen stops and " +
 	"says who made it and when; on a self-hosted plane the comparison and the deployment are one step, on Cloudflare's edge the comparison comes " +
 	"just before. To roll back, set `version_id` to an earlier version.\n\n" +
+	"A secret that is set by `wrangler secret put` or in the dashboard makes a version of its own, which goes live at once: the plan then warns and " +
+	"names the secrets, as far as the plane tells.\n\n" +
 	"Each deployment records the run, workspace and commit it comes from, where HCP Terraform, GitHub Actions or GitLab CI say so.\n\n" +
 	"Destroying this resource changes nothing on the plane: Cloudflare has no such operation. The Worker goes on serving until it is deleted.\n\n" +
 	"Permission groups: `Workers Scripts Write` (`Workers Scripts Read` suffices for planning)."
