@@ -19,8 +19,8 @@ import (
 // keepSecret is how a secret that somebody put on a Worker gets into its
 // configuration.
 func keepSecret(name string) string {
-	return fmt.Sprintf("To keep what was put on the Worker, bind it in the hybridge_worker_version, as in raw_bindings = { %s = jsonencode({ type = "+
-		`"inherit" }) }: the next version that is made takes the value over from the plane.`, listed([]string{name}))
+	return fmt.Sprintf("To keep what was put on the Worker, declare it in the hybridge_worker_version, as in secrets = { %s = { sops_file = ..., key = ... } }, "+
+		"or set keep_secrets = true there: the next version that is made takes it over from the live one.", listed([]string{name}))
 }
 
 // maxTold is how many changes of secrets a warning describes one by one.
@@ -54,7 +54,7 @@ func (m model) warnOfSecrets(ctx context.Context, live cloudflare.Deployment, p 
 	}
 	diags.AddWarning("Secret was changed outside Terraform", fmt.Sprintf(
 		"Worker %q on %s serves version %s, which somebody made by a change of secrets.\n\n%s\n\n%sTo go on with exactly what is live, set version_id = %q.\n\n"+
-			"Otherwise the next apply undoes the change: a new version has only the secrets that it declares. An older one, such as %s, has those "+
+			"Otherwise the next apply undoes the change: a new version has only the secrets that it declares, or keeps. An older one, such as %s, has those "+
 			"of its time; a plane may refuse to go back to it (code 10220), but %s.",
 		m.Worker.ValueString(), p, s.Versions[0].ID, describeSecrets(s), keep, s.Versions[0].ID, s.Before, rollback(s.Before)))
 }

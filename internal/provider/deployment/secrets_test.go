@@ -265,19 +265,19 @@ func TestTheAdviceAboutSecretsWorks(t *testing.T) {
 		state := s.provider.Create(t.Context(), t, kind, s.config(s.v2))
 		s.put("TOKEN")
 		read, text, _ := s.refreshed(state)
-		for _, part := range []string{`raw_bindings = { TOKEN = jsonencode({ type = "inherit" }) }`, fmt.Sprintf("set version_id = %q", s.live().Versions[0].VersionID), "wrangler rollback " + s.v2} {
+		for _, part := range []string{"secrets = { TOKEN = ", "keep_secrets = true", fmt.Sprintf("set version_id = %q", s.live().Versions[0].VersionID), "wrangler rollback " + s.v2} {
 			if !strings.Contains(text, part) {
 				t.Errorf("the warning lacks %q:\n%s", part, text)
 			}
 		}
 		return s, read
 	}
-	t.Run("declared with a version", func(t *testing.T) {
+	t.Run("kept by the next version", func(t *testing.T) {
 		t.Parallel()
 		s, state := start(t)
 		version := s.provider.Create(t.Context(), t, "hybridge_worker_version", tfproto.Object{
 			"worker": s.worker, "compatibility_date": "2026-01-01", "script": "export default {}",
-			"raw_bindings": map[string]any{"TOKEN": `{"type":"inherit"}`},
+			"keep_secrets": true,
 		})
 		id, _ := version.Object["id"].(string)
 		state = s.provider.Change(t.Context(), t, state, s.config(id))
@@ -298,7 +298,7 @@ func TestTheAdviceAboutSecretsWorks(t *testing.T) {
 		t.Parallel()
 		s, state := start(t)
 		_, d := s.provider.Apply(t.Context(), t, s.plan(state, s.config(s.v2)))
-		for _, part := range []string{"10220", "TOKEN", "older than a change of secrets", "raw_bindings", "wrangler rollback " + s.v2} {
+		for _, part := range []string{"10220", "TOKEN", "older than a change of secrets", "keep_secrets", "wrangler rollback " + s.v2} {
 			if !d.HasError() || !strings.Contains(d.String(), part) {
 				t.Errorf("the diagnostic lacks %q:\n%s", part, d)
 			}
