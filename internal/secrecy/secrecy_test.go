@@ -459,7 +459,9 @@ func TestAPlantedLeakIsFound(t *testing.T) {
 func TestALeakIntoAProcessIsFound(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(secret string) *exec.Cmd{
-		"arguments": func(secret string) *exec.Cmd { return exec.CommandContext(t.Context(), "sh", "-c", "read wait", secret) },
+		"arguments": func(secret string) *exec.Cmd {
+			return exec.CommandContext(t.Context(), "sh", "-c", "read wait", secret)
+		},
 		"environment": func(secret string) *exec.Cmd {
 			cmd := exec.CommandContext(t.Context(), "sh", "-c", "read wait")
 			cmd.Env = []string{"SECRET=" + secret}
