@@ -15,8 +15,11 @@ import (
 const (
 	// markerPrefix names the format. A new format takes a new number.
 	markerPrefix = "hb1:"
-	// markerLen is the prefix and 128 bits in base64url without padding.
-	markerLen = len(markerPrefix) + 22
+	// disposablePrefix is that of a version which its maker may delete. It is part
+	// of the marker, so that who may not adopt such a version does not find it.
+	disposablePrefix = "hb1d:"
+	// digestLen is 128 bits in base64url without padding.
+	digestLen = 22
 
 	// MaxMessageBytes is where Cloudflare truncates workers/message (documented
 	// with the field; it was 100 before 2026). The marker stands first, so that
@@ -36,7 +39,7 @@ type Run struct {
 
 // Marking is a message as Hybridge writes it.
 type Marking struct {
-	Marker  string // "hb1:" and 22 characters; empty if the message is not ours
+	Marker  string // "hb1:" or "hb1d:" and 22 characters; empty if the message is not ours
 	Run     Run
 	Message string // the user's part; the whole if the message is not ours
 }
@@ -45,6 +48,23 @@ type Marking struct {
 // of a SHA-256, given as bytes.
 func DigestMarker(sum [sha256.Size]byte) string {
 	return markerPrefix + base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// DisposableMarker is the form of a version's marker that says: its maker may
+// delete it, so only who agrees to that adopts it. Versions never change, hence
+// the mark is made with the version or never.
+func DisposableMarker(marker string) string {
+	return disposablePrefix + strings.TrimPrefix(marker, markerPrefix)
+}
+
+// adoptable lists the markers of the versions that stand for one which would be
+// marked so, the best first. One that nobody may delete serves everybody; a
+// disposable one only who would have made a disposable one.
+func adoptable(marker string) []string {
+	if digest, ok := strings.CutPrefix(marker, disposablePrefix); ok {
+		return []string{markerPrefix + digest, marker}
+	}
+	return []string{marker}
 }
 
 // DeploymentMarker is the marker of a deployment of these shares. Their order
@@ -97,15 +117,11 @@ func looksLikeRun(message string) bool {
 // ParseMarker takes a message apart. A message without a marker of ours is all
 // the user's.
 func ParseMarker(message string) Marking {
-	if len(message) < markerLen || !strings.HasPrefix(message, markerPrefix) ||
-		(len(message) > markerLen && message[markerLen] != ' ') {
+	m := Marking{Marker: leadingMarker(message)}
+	if m.Marker == "" {
 		return Marking{Message: message}
 	}
-	if _, err := base64.RawURLEncoding.DecodeString(message[len(markerPrefix):markerLen]); err != nil {
-		return Marking{Message: message}
-	}
-	m := Marking{Marker: message[:markerLen]}
-	rest := strings.TrimPrefix(message[markerLen:], " ")
+	rest := strings.TrimPrefix(message[len(m.Marker):], " ")
 	for i, into := range [...]*string{&m.Run.ID, &m.Run.Workspace, &m.Run.Commit} {
 		value, ok := strings.CutPrefix(rest, runKeys[i]+"=")
 		if !ok {
@@ -119,6 +135,21 @@ func ParseMarker(message string) Marking {
 	}
 	m.Message = strings.TrimPrefix(rest, "| ")
 	return m
+}
+
+// leadingMarker is the marker of ours that the message starts with; empty if
+// there is none.
+func leadingMarker(message string) string {
+	for _, prefix := range [...]string{markerPrefix, disposablePrefix} {
+		n := len(prefix) + digestLen
+		if !strings.HasPrefix(message, prefix) || len(message) < n || (len(message) > n && message[n] != ' ') {
+			continue
+		}
+		if _, err := base64.RawURLEncoding.DecodeString(message[len(prefix):n]); err == nil {
+			return message[:n]
+		}
+	}
+	return ""
 }
 
 // cut shortens s to at most n bytes, never inside a character.

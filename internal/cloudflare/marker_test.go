@@ -16,8 +16,12 @@ func TestAMessageIsReadBackAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	text := rapid.StringMatching(`[ -~äß|=]{0,60}`)
 	rapid.Check(t, func(t *rapid.T) {
+		marker := DigestMarker(sha256.Sum256([]byte(text.Draw(t, "digest"))))
+		if rapid.Bool().Draw(t, "disposable") {
+			marker = DisposableMarker(marker)
+		}
 		m := Marking{
-			Marker: DigestMarker(sha256.Sum256([]byte(text.Draw(t, "digest")))),
+			Marker: marker,
 			Run: Run{
 				ID:        text.Draw(t, "run"),
 				Workspace: text.Draw(t, "workspace"),
@@ -33,22 +37,43 @@ func TestAMessageIsReadBackAsItWasWritten(t *testing.T) {
 
 func TestTheMarkerSurvivesTruncation(t *testing.T) {
 	t.Parallel()
-	m := Marking{
-		Marker:  DeploymentMarker([]Share{{"a", 100}}),
-		Run:     Run{ID: "run-1", Workspace: "shop", Commit: strings.Repeat("c", 40)},
-		Message: strings.Repeat("ü", 700),
-	}
-	s := m.String()
-	if len(s) > MaxMessageBytes || !utf8.ValidString(s) {
-		t.Fatalf("message has %d bytes, valid UTF-8: %v", len(s), utf8.ValidString(s))
-	}
-	for _, n := range []int{50, 100, len(s)} {
-		if got := ParseMarker(s[:n]).Marker; got != m.Marker {
-			t.Errorf("cut to %d bytes the marker is %q, want %q", n, got, m.Marker)
+	plain := DeploymentMarker([]Share{{"a", 100}})
+	for _, marker := range []string{plain, DisposableMarker(plain)} {
+		m := Marking{
+			Marker:  marker,
+			Run:     Run{ID: "run-1", Workspace: "shop", Commit: strings.Repeat("c", 40)},
+			Message: strings.Repeat("ü", 700),
+		}
+		s := m.String()
+		if len(s) > MaxMessageBytes || !utf8.ValidString(s) {
+			t.Fatalf("message has %d bytes, valid UTF-8: %v", len(s), utf8.ValidString(s))
+		}
+		for _, n := range []int{50, 100, len(s)} {
+			if got := ParseMarker(s[:n]).Marker; got != marker {
+				t.Errorf("cut to %d bytes the marker is %q, want %q", n, got, marker)
+			}
+		}
+		if got := ParseMarker(s).Run; got != m.Run {
+			t.Errorf("run is %+v, want %+v", got, m.Run)
 		}
 	}
-	if got := ParseMarker(s).Run; got != m.Run {
-		t.Errorf("run is %+v, want %+v", got, m.Run)
+}
+
+func TestADisposableMarkerIsAnotherOneOfTheSameDigest(t *testing.T) {
+	t.Parallel()
+	plain := DigestMarker(sha256.Sum256([]byte("x")))
+	disposable := DisposableMarker(plain)
+	if len(plain) != 26 || disposable != "hb1d:"+plain[len("hb1:"):] {
+		t.Errorf("markers are %q and %q", plain, disposable)
+	}
+	// What was written before there were two forms is read as it was.
+	if got := ParseMarker(plain + " hello"); got.Marker != plain || got.Message != "hello" {
+		t.Errorf("read as %+v", got)
+	}
+	for marker, want := range map[string][]string{plain: {plain}, disposable: {plain, disposable}} {
+		if diff := cmp.Diff(want, adoptable(marker)); diff != "" {
+			t.Errorf("adoptable for %s (-want +got):\n%s", marker, diff)
+		}
 	}
 }
 
@@ -56,6 +81,7 @@ func TestAForeignMessageIsAllMessage(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{
 		"", "hello", "hb1:", "hb1:tooshort", "hb1:0123456789012345678901x", "hb1:!!!!!!!!!!!!!!!!!!!!!! run=1", "hb2:0123456789012345678901",
+		"hb1d:", "hb1d:012345678901234567890", "hb1d:0123456789012345678901x", "hb1d:!!!!!!!!!!!!!!!!!!!!!! run=1", "hb1:d0123456789012345678901",
 	} {
 		if diff := cmp.Diff(Marking{Message: s}, ParseMarker(s)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", s, diff)
@@ -74,8 +100,8 @@ func TestADeploymentsMarkerDependsOnSharesAndNotOnTheirOrder(t *testing.T) {
 			t.Errorf("%v has the same marker", other)
 		}
 	}
-	if len(a) != markerLen {
-		t.Errorf("marker %q has %d bytes, want %d", a, len(a), markerLen)
+	if want := len(markerPrefix) + digestLen; len(a) != want {
+		t.Errorf("marker %q has %d bytes, want %d", a, len(a), want)
 	}
 }
 
@@ -111,6 +137,7 @@ func TestTheRunIsFoundInTheEnvironment(t *testing.T) {
 func FuzzParseMarker(f *testing.F) {
 	f.Add("hb1:0123456789012345678901 run=1 ws=a%20b sha=c | hello")
 	f.Add("hb1:0123456789012345678901")
+	f.Add("hb1d:0123456789012345678901 | hello")
 	f.Fuzz(func(t *testing.T, s string) {
 		m := ParseMarker(s)
 		if m.Marker == "" && m.Message != s {

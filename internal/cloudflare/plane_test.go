@@ -36,8 +36,13 @@ func newClient(t testing.TB, p *acctest.Plane, change ...func(*cloudflare.Config
 }
 
 // upload is a version that differs from others by text.
-func upload(text string) cloudflare.VersionUpload {
-	marker := cloudflare.DeploymentMarker([]cloudflare.Share{{VersionID: text}})
+func upload(text string) cloudflare.VersionUpload { return uploadAs(markerOf(text), text) }
+
+func markerOf(text string) string {
+	return cloudflare.DeploymentMarker([]cloudflare.Share{{VersionID: text}})
+}
+
+func uploadAs(marker, text string) cloudflare.VersionUpload {
 	body := fmt.Sprintf(`{"main_module":"index.js","compatibility_date":"2026-01-01","annotations":{"workers/message":%q},
 		"modules":[{"name":"index.js","content_type":"application/javascript+module","content_base64":"ZXhwb3J0IGRlZmF1bHQge30="}]}`, marker+" "+text)
 	return cloudflare.VersionUpload{Marker: marker, Body: func() (io.ReadCloser, int64, error) {
@@ -326,6 +331,13 @@ func TestNothingIsMadeTwice(t *testing.T) {
 			_, total, err := reg.Versions(ctx, w.ID, false, 100, 0)
 			return total, err
 		}, 2},
+		"create disposable version": {"POST", func(ctx context.Context, c *cloudflare.Client) error {
+			_, err := c.CreateVersion(ctx, "api", uploadAs(cloudflare.DisposableMarker(markerOf("other")), "other"))
+			return err
+		}, func(ctx context.Context, reg *registry.Registry, w registry.Worker) (int, error) {
+			_, total, err := reg.Versions(ctx, w.ID, false, 100, 0)
+			return total, err
+		}, 2},
 		"create deployment": {"POST", func(ctx context.Context, c *cloudflare.Client) error {
 			v, err := c.DeployableVersions(ctx, "api")
 			if err != nil {
@@ -375,6 +387,46 @@ func TestAnEarlierVersionOfTheSameContentIsNotTakenForALostOne(t *testing.T) {
 	if second.ID == first.ID {
 		t.Error("nothing was uploaded, although the caller asked for a version of its own")
 	}
+}
+
+func TestADisposableVersionIsFoundOnlyByWhoAgreesToThat(t *testing.T) {
+	t.Parallel()
+	p := acctest.NewPlane(t)
+	live(t, newClient(t, p), "api")
+	plain := markerOf("shared")
+	disposable := cloudflare.DisposableMarker(plain)
+	found := func(marker string, want *cloudflare.Version, requests int) {
+		t.Helper()
+		p.Faults.Requests()
+		v, err := newClient(t, p).FindVersion(t.Context(), "api", marker)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (v == nil) != (want == nil) || v != nil && (v.ID != want.ID || v.Marker() != want.Marker()) {
+			t.Errorf("%s finds %+v, want %+v", marker, v, want)
+		}
+		if n := p.Faults.Count("", ""); n != requests {
+			t.Errorf("%s needs %d requests, want %d", marker, n, requests)
+		}
+	}
+	create := func(marker string) *cloudflare.Version {
+		t.Helper()
+		v, err := newClient(t, p).CreateVersion(t.Context(), "api", uploadAs(marker, "shared"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+
+	found(plain, nil, 1)
+	found(disposable, nil, 1)
+	throwaway := create(disposable)
+	found(plain, nil, 1)
+	found(disposable, throwaway, 2)
+	kept := create(plain)
+	create(disposable) // newer, but it may go any time
+	found(plain, kept, 2)
+	found(disposable, kept, 2)
 }
 
 func TestADeletionWhoseAnswerGotLostSucceeds(t *testing.T) {

@@ -63,7 +63,7 @@ func (v Version) PreviewURL() string {
 // VersionUpload is a version to be created.
 type VersionUpload struct {
 	// Marker is what the body's workers/message annotation starts with
-	// ("hb1:..."). After an answer got lost it finds the version.
+	// ("hb1:..." or "hb1d:..."). After an answer got lost it finds the version.
 	Marker string
 	// Body opens the JSON body anew for each attempt and says its length in
 	// bytes, or -1 if unknown. It is streamed, never held in memory.

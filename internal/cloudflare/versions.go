@@ -186,16 +186,20 @@ func (s scriptVersion) version() Version {
 	}
 }
 
-// FindVersion looks for the newest deployable version that carries the marker
-// and returns it in full; nil if there is none.
+// FindVersion looks for the newest deployable version that stands for one with
+// this marker and returns it in full; nil if there is none. That is a version
+// which carries the marker; a disposable one (DisposableMarker) only if marker is
+// of that form itself, and then one that is not disposable goes first.
 func (c *Client) FindVersion(ctx context.Context, worker, marker string) (*Version, error) {
 	all, err := c.DeployableVersions(ctx, worker)
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range all {
-		if v.Marker() == marker {
-			return c.Version(ctx, worker, v.ID)
+	for _, wanted := range adoptable(marker) {
+		for _, v := range all {
+			if v.Marker() == wanted {
+				return c.Version(ctx, worker, v.ID)
+			}
 		}
 	}
 	return nil, nil
