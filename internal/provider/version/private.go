@@ -8,6 +8,8 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 )
 
 // Keys of the private state: what the provider needs to remember and nobody
@@ -16,6 +18,7 @@ const (
 	workerNameKey = "worker_name" // the Worker's name when it was read last
 	markerKey     = "marker"      // of an imported version: the marker that it carries, if any
 	adoptedKey    = "adopted"     // true for a version that something else uploaded
+	disposableKey = "disposable"  // true for a version that this state made with delete_on_destroy, so marked
 	bundlerKey    = "bundler"     // what made the modules, e.g. "esbuild 0.28.2"
 )
 
@@ -60,5 +63,6 @@ func isMarked(ctx context.Context, private privateReader, digest types.String) b
 		return false
 	}
 	wanted, err := marker(digest.ValueString())
-	return err == nil && wanted == recall[string](ctx, private, markerKey)
+	carried := recall[string](ctx, private, markerKey)
+	return err == nil && (carried == wanted || carried == cloudflare.DisposableMarker(wanted))
 }

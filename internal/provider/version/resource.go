@@ -117,6 +117,7 @@ func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
 	resp.Diagnostics.Append(remember(ctx, resp.Private, workerNameKey, w.Name)...)
 	resp.Diagnostics.Append(remember(ctx, resp.Private, adoptedKey, adopted)...)
+	resp.Diagnostics.Append(remember(ctx, resp.Private, disposableKey, !adopted && m.DeleteOnDestroy.ValueBool())...)
 	resp.Diagnostics.Append(remember(ctx, resp.Private, bundlerKey, up.Bundle.Code.Bundler)...)
 }
 
@@ -139,7 +140,7 @@ func (m model) upload(ctx context.Context, data *tfkit.Data, diags *diag.Diagnos
 		diags.AddError("Cannot identify the version", tfkit.Sentence(err.Error()))
 		return bundle.Upload{}
 	}
-	annotations := map[string]string{cloudflare.AnnotationMessage: cloudflare.Marking{Marker: mark, Message: m.Message.ValueString()}.String()}
+	annotations := map[string]string{cloudflare.AnnotationMessage: cloudflare.Marking{Marker: m.carried(mark), Message: m.Message.ValueString()}.String()}
 	if tag := m.Tag.ValueString(); tag != "" {
 		annotations[cloudflare.AnnotationTag] = tag
 	}
@@ -148,6 +149,15 @@ func (m model) upload(ctx context.Context, data *tfkit.Data, diags *diag.Diagnos
 		CompatibilityDate: content.CompatibilityDate, CompatibilityFlags: content.CompatibilityFlags,
 		Placement: content.Placement, Limits: content.Limits, Annotations: annotations,
 	}
+}
+
+// carried is the form of a marker that the version gets: it says whether the
+// version may be deleted.
+func (m model) carried(marker string) string {
+	if m.DeleteOnDestroy.ValueBool() {
+		return cloudflare.DisposableMarker(marker)
+	}
+	return marker
 }
 
 // keepSecrets adds to the upload what keep_secrets asks for and reports whether
@@ -161,6 +171,7 @@ func (m model) keepSecrets(ctx context.Context, p *tfkit.Plane, up *bundle.Uploa
 		maps.Copy(up.Bindings, kept)
 		marking := cloudflare.ParseMarker(up.Annotations[cloudflare.AnnotationMessage])
 		if marking.Marker, err = uniqueMarker(); err == nil {
+			marking.Marker = m.carried(marking.Marker)
 			up.Annotations[cloudflare.AnnotationMessage] = marking.String()
 		}
 	}
@@ -171,6 +182,7 @@ func (m model) keepSecrets(ctx context.Context, p *tfkit.Plane, up *bundle.Uploa
 }
 
 // createOrAdopt looks for a version of the same content before it uploads one.
+// One that its maker may delete is adopted only by who has delete_on_destroy.
 func createOrAdopt(ctx context.Context, client *cloudflare.Client, m model, up bundle.Upload) (v *cloudflare.Version, adopted bool, err error) {
 	mark := cloudflare.ParseMarker(up.Annotations[cloudflare.AnnotationMessage]).Marker
 	if m.Adopt.ValueBool() && !m.KeepSecrets.ValueBool() {
@@ -231,7 +243,9 @@ func (r *versionResource) Update(ctx context.Context, req resource.UpdateRequest
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
 }
 
-// Delete forgets the version, or deletes it if asked to and nothing needs it.
+// Delete forgets the version, or deletes it if asked to and nothing needs it. Who
+// adopts a version leaves no trace on it, so only one is deleted that this state
+// made and that is marked as disposable: whoever adopted it has agreed to that.
 func (r *versionResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var m model
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
@@ -245,6 +259,14 @@ func (r *versionResource) Delete(ctx context.Context, req resource.DeleteRequest
 	id := m.ID.ValueString()
 	if recall[bool](ctx, req.Private, adoptedKey) || r.Data.Kept(id) {
 		m.leave(p, "it was adopted, so something else may rely on it", &resp.Diagnostics)
+		return
+	}
+	if !recall[bool](ctx, req.Private, disposableKey) {
+		why := "delete_on_destroy was false when it was made"
+		if recall[string](ctx, req.Private, markerKey) != "" {
+			why = "it was imported"
+		}
+		m.leave(p, why+", so another state may have adopted it", &resp.Diagnostics)
 		return
 	}
 	live, err := p.Client.LiveDeployment(ctx, m.WorkerID.ValueString())
@@ -264,8 +286,9 @@ func (r *versionResource) Delete(ctx context.Context, req resource.DeleteRequest
 
 // leave says that the version stays although its deletion was asked for.
 func (m model) leave(p *tfkit.Plane, why string, diags *diag.Diagnostics) {
-	diags.AddWarning("Version was not deleted", fmt.Sprintf("Version %s of Worker %q stays on %s, although delete_on_destroy is set: %s. Terraform no longer manages it.",
-		m.ID.ValueString(), m.Worker.ValueString(), p, why))
+	diags.AddWarning("Version was not deleted", fmt.Sprintf("Version %s of Worker %q stays on %s, although delete_on_destroy is set: %s. Terraform no longer manages it. "+
+		"It goes when its Worker is deleted. Once nothing needs it, it can be deleted alone, with DELETE %saccounts/%s/workers/workers/%s/versions/%s.",
+		m.ID.ValueString(), m.Worker.ValueString(), p, why, p.Client.BaseURL(), p.AccountID, m.WorkerID.ValueString(), m.ID.ValueString()))
 }
 
 // planeOf returns the plane that a version in state lives on, or nil after it

@@ -369,22 +369,32 @@ func TestNothingIsUploadedTwiceWhateverHappensToTheAnswer(t *testing.T) {
 
 func TestKilledApplyIsTakenUpByTheNextOne(t *testing.T) {
 	t.Parallel()
-	s := newStand(t)
-	// The plane commits, the answer is lost, and so is every answer to looking for it.
-	s.Faults.Add(fault.Rule{Method: "POST", Path: uploads, Kind: fault.ResetAfter},
-		fault.Rule{Method: "GET", Path: "/client/v4/accounts/*/workers/scripts/*/versions", Kind: fault.Unauthorized, Times: -1})
-	p := s.plan(tfproto.State{Type: kind}, s.config())
-	state, diags := s.provider.Apply(t.Context(), t, p)
-	if !diags.HasError() || state.Object != nil {
-		t.Fatalf("the apply ended with state %v and %q", state.Object, diags)
-	}
-	s.Faults.Clear()
-	s.wantVersions(1)
-	s.restart()
-	state = s.create(s.config())
-	s.wantVersions(1)
-	if state.Object["id"] != s.versions(s.worker)[0].ID {
-		t.Error("the version that the killed apply made was not adopted")
+	for name, deleteOnDestroy := range map[string]bool{"kept": false, "disposable": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t)
+			config := s.config(tfproto.Object{"delete_on_destroy": deleteOnDestroy})
+			// The plane commits, the answer is lost, and so is every answer to looking for it.
+			s.Faults.Add(fault.Rule{Method: "POST", Path: uploads, Kind: fault.ResetAfter},
+				fault.Rule{Method: "GET", Path: "/client/v4/accounts/*/workers/scripts/*/versions", Kind: fault.Unauthorized, Times: -1})
+			p := s.plan(tfproto.State{Type: kind}, config)
+			state, diags := s.provider.Apply(t.Context(), t, p)
+			if !diags.HasError() || state.Object != nil {
+				t.Fatalf("the apply ended with state %v and %q", state.Object, diags)
+			}
+			s.Faults.Clear()
+			s.wantVersions(1)
+			s.restart()
+			s.Faults.Requests()
+			state = s.create(config)
+			if n := s.Faults.Count("POST", uploads); n != 0 {
+				t.Errorf("%d versions were uploaded", n)
+			}
+			s.wantVersions(1)
+			if state.Object["id"] != s.versions(s.worker)[0].ID {
+				t.Error("the version that the killed apply made was not adopted")
+			}
+		})
 	}
 }
 
@@ -498,6 +508,167 @@ func TestLiveOrAdoptedVersionsAreNeverDeleted(t *testing.T) {
 		if diags.HasError() || !strings.Contains(diags.String(), tc.why) {
 			t.Errorf("%s: got %q, want a warning", name, diags)
 		}
+	}
+	s.wantVersions(1)
+}
+
+// destroy destroys in another run and returns what the provider had to say.
+func (s *stand) destroy(state tfproto.State) string {
+	s.t.Helper()
+	s.restart()
+	s.Faults.Requests()
+	p, diags := s.provider.Plan(s.t.Context(), s.t, state, nil)
+	if diags.HasError() {
+		s.t.Fatal(diags)
+	}
+	_, diags = s.provider.Apply(s.t.Context(), s.t, p)
+	if diags.HasError() {
+		s.t.Fatal(diags)
+	}
+	return diags.String()
+}
+
+// A and B are two states on one plane, with the same content.
+func TestADisposableVersionIsAdoptedOnlyByWhoAgreesToThat(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	disposable := s.config(tfproto.Object{"delete_on_destroy": true})
+	a := s.create(disposable)
+	if m := s.versions(s.worker)[0].Marker(); !strings.HasPrefix(m, "hb1d:") {
+		t.Errorf("a disposable version carries the marker %q", m)
+	}
+	create := func(config tfproto.Object, uploaded, requests int) string {
+		t.Helper()
+		s.restart()
+		s.Faults.Requests()
+		id := s.create(config).Object["id"].(string)
+		if n := s.Faults.Count("POST", uploads); n != uploaded {
+			t.Errorf("%d versions were uploaded, want %d", n, uploaded)
+		}
+		if n := s.Requests(); n != requests {
+			t.Errorf("%d requests, want %d: %v", n, requests, s.Faults.Requests())
+		}
+		return id
+	}
+	// The Worker's name, its versions, and the version that is adopted or uploaded.
+	if id := create(disposable, 0, 3); id != a.Object["id"] {
+		t.Errorf("who agrees got version %s, want that of A, %s", id, a.Object["id"])
+	}
+	b := create(s.config(), 1, 3)
+	if b == a.Object["id"] {
+		t.Error("who does not agree got a version that A may delete")
+	}
+	s.wantVersions(2)
+	// Now there is one that stays, and it serves both.
+	for _, config := range []tfproto.Object{disposable, s.config()} {
+		if id := create(config, 0, 3); id != b {
+			t.Errorf("version %s was adopted, want the one that stays, %s", id, b)
+		}
+	}
+
+	if said := s.destroy(a); said != "" {
+		t.Errorf("the destroy of A said %q", said)
+	}
+	// The Worker's name, what is live, the deletion.
+	if n := s.Requests(); n != 3 {
+		t.Errorf("the destroy of A made %d requests, want 3: %v", n, s.Faults.Requests())
+	}
+	if left := s.versions(s.worker); len(left) != 1 || left[0].ID != b {
+		t.Errorf("after the destroy of A there are %v, want %s alone", left, b)
+	}
+}
+
+// With keep_secrets nobody finds the version by its content, but it is marked all the same.
+func TestAVersionThatKeepsSecretsCanBeDisposable(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	s.deploy(s.create(s.config(tfproto.Object{"script": "export const live = 1; export default {}"})).Object["id"].(string))
+	s.restart()
+	state := s.create(s.config(tfproto.Object{"delete_on_destroy": true, "keep_secrets": true}))
+	s.wantVersions(2)
+	if m := s.versions(s.worker)[0].Marker(); !strings.HasPrefix(m, "hb1d:") {
+		t.Errorf("the version carries the marker %q", m)
+	}
+	if said := s.destroy(state); said != "" {
+		t.Errorf("the destroy said %q", said)
+	}
+	s.wantVersions(1)
+}
+
+func TestAVersionAdoptedElsewhereIsNeverDeleted(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	disposable := s.config(tfproto.Object{"delete_on_destroy": true})
+	a := s.create(s.config())
+	id := a.Object["id"].(string)
+	s.restart()
+	if b := s.create(s.config()); b.Object["id"] != id {
+		t.Fatalf("B got version %v, want that of A", b.Object["id"])
+	}
+	s.restart()
+	imported, diags := s.provider.Import(t.Context(), t, kind, s.AccountID+"/"+s.worker+"/"+id, nil)
+	if diags.HasError() {
+		t.Fatal(diags)
+	}
+	for name, tc := range map[string]struct {
+		state tfproto.State
+		why   string
+	}{
+		"switched later": {s.provider.Change(t.Context(), t, a, disposable), "delete_on_destroy was false when it was made"},
+		"imported":       {s.provider.Change(t.Context(), t, imported, disposable), "it was imported"},
+	} {
+		said := s.destroy(tc.state)
+		for _, want := range []string{"Version was not deleted", tc.why, "It goes when its Worker is deleted", "DELETE " + s.URL + "/accounts/" + s.AccountID + "/workers/workers/" + s.worker + "/versions/" + id} {
+			if !strings.Contains(said, want) {
+				t.Errorf("%s: %q is not in %q", name, want, said)
+			}
+		}
+		if n := s.Requests(); n != 0 {
+			t.Errorf("%s: %d requests, want none", name, n)
+		}
+	}
+	s.wantVersions(1)
+}
+
+// The mark is made with the version; what state says then decides whether it is used.
+func TestTheMarkOutlivesChangesOfTheSetting(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	disposable := s.config(tfproto.Object{"delete_on_destroy": true})
+	state := s.create(disposable)
+	s.restart()
+	state = s.provider.Change(t.Context(), t, state, s.config())
+	if said := s.destroy(state); said != "" || s.Requests() != 0 {
+		t.Errorf("switched off: %d requests, %q", s.Requests(), said)
+	}
+	s.wantVersions(1)
+	state = s.provider.Change(t.Context(), t, state, disposable)
+	read, diags := s.provider.Read(t.Context(), t, state)
+	if diags.HasError() {
+		t.Fatal(diags)
+	}
+	if said := s.destroy(read); said != "" {
+		t.Errorf("switched on again: %q", said)
+	}
+	s.wantVersions(0)
+}
+
+// An import of a disposable version knows its sources, but did not make it.
+func TestAnImportedDisposableVersionIsRecognisedAndStays(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	disposable := s.config(tfproto.Object{"delete_on_destroy": true})
+	state := s.create(disposable)
+	s.restart()
+	imported, diags := s.provider.Import(t.Context(), t, kind, s.AccountID+"/"+s.worker+"/"+state.Object["id"].(string), nil)
+	if diags.HasError() {
+		t.Fatal(diags)
+	}
+	if p := s.plan(imported, disposable); len(p.Replace) > 0 {
+		t.Fatalf("replaces because of %v", p.Replace)
+	}
+	if said := s.destroy(s.provider.Change(t.Context(), t, imported, disposable)); !strings.Contains(said, "it was imported") {
+		t.Errorf("the destroy said %q", said)
 	}
 	s.wantVersions(1)
 }

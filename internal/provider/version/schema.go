@@ -56,8 +56,9 @@ func resourceSchema() schema.Schema {
 		},
 		"delete_on_destroy": schema.BoolAttribute{
 			Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Whether destroying the resource deletes the version from the plane, where nobody can roll back to it any more. A version " +
-				"that is live, or that was adopted, is never deleted. It must be applied before the destroy. Default: `false`.",
+			MarkdownDescription: "Whether destroying the resource deletes the version from the plane, where nobody can roll back to it any more. Setting it takes " +
+				"effect with the next version: a version is marked for deletion when it is made, or never. Only a configuration that sets this too adopts a " +
+				"marked one. What is not marked, was adopted or imported, or is live, is not deleted. Default: `false`.",
 		},
 		"account_id": tfkit.AccountAttribute(),
 	}
