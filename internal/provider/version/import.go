@@ -72,7 +72,7 @@ func (r *versionResource) ImportState(ctx context.Context, req resource.ImportSt
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
 	resp.Diagnostics.Append(remember(ctx, resp.Private, markerKey, v.Marker())...)
-	resp.Diagnostics.Append(remember(ctx, resp.Private, workerNameKey, w.Name)...)
+	resp.Diagnostics.Append(rememberName(ctx, resp.Private, m.Worker, w.Name)...)
 }
 
 // importIdentity is what is to be imported, from an import id or an identity.

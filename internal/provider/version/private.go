@@ -13,9 +13,10 @@ import (
 )
 
 // Keys of the private state: what the provider needs to remember and nobody
-// needs to see.
+// needs to see. State is stored and sent as a whole with every run, and a value
+// costs twice its length here, so what goes without saying is left out.
 const (
-	workerNameKey = "worker_name" // the Worker's name when it was read last
+	workerNameKey = "worker_name" // the Worker's name when it was read last, unless the attribute worker is that
 	markerKey     = "marker"      // of an imported version: the marker that it carries, if any
 	adoptedKey    = "adopted"     // true for a version that something else uploaded
 	disposableKey = "disposable"  // true for a version that this state made with delete_on_destroy, so marked
@@ -40,7 +41,12 @@ func recall[T any](ctx context.Context, from privateReader, key string) (value T
 	return value
 }
 
-func remember(ctx context.Context, in privateWriter, key string, value any) diag.Diagnostics {
+// remember keeps a value; its zero value is forgotten, as recall reads it anyway.
+func remember[T comparable](ctx context.Context, in privateWriter, key string, value T) diag.Diagnostics {
+	var none T
+	if value == none {
+		return in.SetKey(ctx, key, nil)
+	}
 	text, err := json.Marshal(value)
 	if err != nil {
 		// Texts and booleans always marshal.
@@ -49,11 +55,26 @@ func remember(ctx context.Context, in privateWriter, key string, value any) diag
 	return in.SetKey(ctx, key, text)
 }
 
+// rememberName keeps the Worker's name for a state whose attribute worker is this.
+func rememberName(ctx context.Context, in privateWriter, worker types.String, name string) diag.Diagnostics {
+	if name == worker.ValueString() {
+		name = ""
+	}
+	return remember(ctx, in, workerNameKey, name)
+}
+
+// recallName is the Worker's name when it was read last.
+func recallName(ctx context.Context, from privateReader, state model) string {
+	if name := recall[string](ctx, from, workerNameKey); name != "" {
+		return name
+	}
+	return state.Worker.ValueString()
+}
+
 // sameWorker reports whether the wanted Worker is the version's own, by id or by
 // name.
 func sameWorker(ctx context.Context, wanted types.String, state model, private privateReader) bool {
-	return wanted.Equal(state.Worker) || wanted.Equal(state.WorkerID) ||
-		wanted.ValueString() == recall[string](ctx, private, workerNameKey)
+	return wanted.Equal(state.Worker) || wanted.Equal(state.WorkerID) || wanted.ValueString() == recallName(ctx, private, state)
 }
 
 // isMarked reports whether an imported version was made from what the digest

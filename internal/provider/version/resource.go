@@ -115,7 +115,7 @@ func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest
 	m.Script = types.StringNull()
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
-	resp.Diagnostics.Append(remember(ctx, resp.Private, workerNameKey, w.Name)...)
+	resp.Diagnostics.Append(rememberName(ctx, resp.Private, m.Worker, w.Name)...)
 	resp.Diagnostics.Append(remember(ctx, resp.Private, adoptedKey, adopted)...)
 	resp.Diagnostics.Append(remember(ctx, resp.Private, disposableKey, !adopted && m.DeleteOnDestroy.ValueBool())...)
 	resp.Diagnostics.Append(remember(ctx, resp.Private, bundlerKey, up.Bundle.Code.Bundler)...)
@@ -217,7 +217,7 @@ func (r *versionResource) Read(ctx context.Context, req resource.ReadRequest, re
 			diags.Append(m.attempt("read", p).Failed(err))
 			return false
 		}
-		diags.Append(remember(ctx, resp.Private, workerNameKey, w.Name)...)
+		diags.Append(rememberName(ctx, resp.Private, m.Worker, w.Name)...)
 		return exists
 	})
 }
@@ -225,8 +225,9 @@ func (r *versionResource) Read(ctx context.Context, req resource.ReadRequest, re
 // Update writes state alone: a version never changes. What differs is how the
 // same version is written, or what an import could not know.
 func (r *versionResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var m model
+	var m, state model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
 	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("script"), &m.Script)...) // write-only
 	if resp.Diagnostics.HasError() {
 		return
@@ -241,6 +242,7 @@ func (r *versionResource) Update(ctx context.Context, req resource.UpdateRequest
 	m.Script = types.StringNull()
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
+	resp.Diagnostics.Append(rememberName(ctx, resp.Private, m.Worker, recallName(ctx, req.Private, state))...)
 }
 
 // Delete forgets the version, or deletes it if asked to and nothing needs it. Who

@@ -261,6 +261,46 @@ func TestStateOnlyUpdateTalksToNobody(t *testing.T) {
 	}
 }
 
+// State is stored and sent as a whole, so what goes without saying is not in it.
+func TestNothingIsKeptBesideStateThatStateSays(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	byName := s.config(tfproto.Object{"worker": s.name})
+	state := s.create(byName)
+	if got := state.Private(); got != "" {
+		t.Errorf("created by name: private state is %s", got)
+	}
+	s.restart()
+	// Between these there is no refresh: the name must come from the state before.
+	for _, config := range []tfproto.Object{s.config(), byName, s.config(), byName} {
+		p := s.plan(state, config)
+		if len(p.Replace) > 0 {
+			t.Fatalf("worker = %q replaces because of %v", config["worker"], p.Replace)
+		}
+		state = s.provider.Change(t.Context(), t, state, config)
+		if got := state.Private(); (got == "") != (config["worker"] == s.name) {
+			t.Errorf("worker = %q: private state is %q", config["worker"], got)
+		}
+	}
+	for _, rename := range []string{"web", s.name} {
+		if _, err := s.client().UpdateWorker(t.Context(), s.worker, cloudflare.WorkerInput{Name: rename}); err != nil {
+			t.Fatal(err)
+		}
+		s.restart()
+		read, diags := s.provider.Read(t.Context(), t, state)
+		if diags.HasError() {
+			t.Fatal(diags)
+		}
+		if p := s.plan(read, s.config(tfproto.Object{"worker": rename})); len(p.Replace) > 0 {
+			t.Errorf("renamed to %s: replaces because of %v", rename, p.Replace)
+		}
+		if got := read.Private(); (got == "") != (rename == s.name) {
+			t.Errorf("renamed to %s: private state is %q", rename, got)
+		}
+		state = read
+	}
+}
+
 func TestPlanShowsWhichModulesChanged(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)

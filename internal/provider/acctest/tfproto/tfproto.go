@@ -39,6 +39,10 @@ type State struct {
 	private  []byte
 }
 
+// Private is what the provider keeps beside the object, as the framework writes
+// it; empty if it keeps nothing.
+func (s State) Private() string { return string(s.private) }
+
 // Plan is a planned change.
 type Plan struct {
 	Type    string
