@@ -138,3 +138,24 @@ func (r *recovering) ReadDataSource(ctx context.Context, req *tfprotov6.ReadData
 	})
 	return r.server.ReadDataSource(ctx, req)
 }
+
+func (r *recovering) ValidateEphemeralResourceConfig(ctx context.Context, req *tfprotov6.ValidateEphemeralResourceConfigRequest) (resp *tfprotov6.ValidateEphemeralResourceConfigResponse, err error) {
+	defer rescue(ctx, "validating an ephemeral "+req.TypeName, func(d *tfprotov6.Diagnostic) {
+		resp = &tfprotov6.ValidateEphemeralResourceConfigResponse{Diagnostics: []*tfprotov6.Diagnostic{d}}
+	})
+	return r.server.ValidateEphemeralResourceConfig(ctx, req)
+}
+
+func (r *recovering) OpenEphemeralResource(ctx context.Context, req *tfprotov6.OpenEphemeralResourceRequest) (resp *tfprotov6.OpenEphemeralResourceResponse, err error) {
+	defer rescue(ctx, "opening an ephemeral "+req.TypeName, func(d *tfprotov6.Diagnostic) {
+		resp = &tfprotov6.OpenEphemeralResourceResponse{Diagnostics: []*tfprotov6.Diagnostic{d}}
+	})
+	return r.server.OpenEphemeralResource(ctx, req)
+}
+
+func (r *recovering) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRequest) (resp *tfprotov6.CallFunctionResponse, err error) {
+	defer rescue(ctx, "calling the function "+req.Name, func(d *tfprotov6.Diagnostic) {
+		resp = &tfprotov6.CallFunctionResponse{Error: &tfprotov6.FunctionError{Text: d.Summary + ": " + d.Detail}}
+	})
+	return r.server.CallFunction(ctx, req)
+}

@@ -4,15 +4,21 @@ package tfkit_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
+	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/tfproto"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
@@ -29,6 +35,70 @@ func (clumsy) Configure(context.Context, provider.ConfigureRequest, *provider.Co
 func (clumsy) DataSources(context.Context) []func() datasource.DataSource                        { return nil }
 func (clumsy) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{func() resource.Resource { return clumsyThing{} }}
+}
+
+func (clumsy) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
+	return []func() ephemeral.EphemeralResource{func() ephemeral.EphemeralResource { return clumsyValue{} }}
+}
+func (clumsy) Functions(context.Context) []func() function.Function {
+	return []func() function.Function{func() function.Function { return clumsyFunction{} }}
+}
+
+// told is the text of panics that could be anything.
+const told = "what-was-being-worked-on"
+
+type clumsyValue struct{}
+
+func (clumsyValue) Metadata(_ context.Context, _ ephemeral.MetadataRequest, resp *ephemeral.MetadataResponse) {
+	resp.TypeName = "clumsy_value"
+}
+func (clumsyValue) Schema(_ context.Context, _ ephemeral.SchemaRequest, resp *ephemeral.SchemaResponse) {
+}
+func (clumsyValue) ValidateConfig(context.Context, ephemeral.ValidateConfigRequest, *ephemeral.ValidateConfigResponse) {
+	panic(told)
+}
+func (clumsyValue) Open(context.Context, ephemeral.OpenRequest, *ephemeral.OpenResponse) {
+	panic(errors.New(told))
+}
+
+type clumsyFunction struct{}
+
+func (clumsyFunction) Metadata(_ context.Context, _ function.MetadataRequest, resp *function.MetadataResponse) {
+	resp.Name = "stumble"
+}
+func (clumsyFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
+	resp.Definition = function.Definition{Summary: "stumbles", Return: function.StringReturn{}}
+}
+func (clumsyFunction) Run(context.Context, function.RunRequest, *function.RunResponse) { panic(told) }
+
+func TestAPanicOfAnEphemeralResourceOrAFunctionShowsNoText(t *testing.T) {
+	t.Parallel()
+	s := tfkit.Recovering(providerserver.NewProtocol6(clumsy{})())
+	none, err := tfprotov6.NewDynamicValue(tftypes.Object{}, tftypes.NewValue(tftypes.Object{}, map[string]tftypes.Value{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	validated, err := s.ValidateEphemeralResourceConfig(t.Context(), &tfprotov6.ValidateEphemeralResourceConfigRequest{TypeName: "clumsy_value", Config: &none})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := s.OpenEphemeralResource(t.Context(), &tfprotov6.OpenEphemeralResourceRequest{TypeName: "clumsy_value", Config: &none})
+	if err != nil {
+		t.Fatal(err)
+	}
+	called, err := s.CallFunction(t.Context(), &tfprotov6.CallFunctionRequest{Name: "stumble"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, text := range map[string]string{
+		"validating an ephemeral clumsy_value: a panic with a string":           fmt.Sprint(validated.Diagnostics[0]),
+		"opening an ephemeral clumsy_value: a panic with a *errors.errorString": fmt.Sprint(opened.Diagnostics[0]),
+		"calling the function stumble: a panic with a string":                   called.Error.Text,
+	} {
+		if !strings.Contains(text, want) || strings.Contains(text, told) {
+			t.Errorf("want %q, got %s", want, text)
+		}
+	}
 }
 
 type clumsyThing struct{}
