@@ -436,6 +436,36 @@ func TestSecretsAreUploadedOnceWhateverHappens(t *testing.T) {
 	s.wantVersions(1)
 }
 
+func TestImportOfAVersionWithSecretsNeedsNoKey(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, map[string]string{"password": random(t)})
+	s, _ := secretStand(t, v)
+	config := s.config(tfproto.Object{"secrets": map[string]any{
+		"P": v.secret("password"), "T": map[string]any{"value_wo": random(t), "value_wo_version": "1"},
+	}})
+	state := s.create(config)
+	v.takeKey()
+	s.restart()
+	before := s.Writes()
+	imported, diags := s.provider.Import(t.Context(), t, kind, s.AccountID+"/"+s.worker+"/"+state.Object["id"].(string), nil)
+	if diags.HasError() {
+		t.Fatal(diags)
+	}
+	if p := s.plan(imported, config); len(p.Replace) > 0 {
+		t.Errorf("the plan replaces because of %v", p.Replace)
+	}
+	updated := s.provider.Change(t.Context(), t, imported, config)
+	if diff := cmp.Diff(map[string]any(state.Object), map[string]any(updated.Object)); diff != "" {
+		t.Errorf("the state differs from that of the create (-want +got):\n%s", diff)
+	}
+	if p := s.plan(updated, config); !p.Empty() {
+		t.Errorf("the second plan changes %v", changed(p))
+	}
+	if n := s.Writes() - before; n != 0 {
+		t.Errorf("%d requests wrote something", n)
+	}
+}
+
 // send makes a request of the API that no resource makes.
 func (s *stand) send(method, path string, body any) {
 	s.t.Helper()
