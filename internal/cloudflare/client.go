@@ -55,6 +55,10 @@ type Config struct {
 	BaseURL   string
 	AccountID string
 	Token     string
+	// TokenFrom, if not nil, gives the token instead of Token. It is called once at
+	// most, before the first request; its error reaches every caller as a
+	// *TokenError and MUST NOT hold the token.
+	TokenFrom func(ctx context.Context) (string, error)
 
 	// RequestsPerSecond limits the sustained rate. Zero means the default: below
 	// Cloudflare's limit for an edge plane, unlimited for any other.
@@ -103,11 +107,9 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Token == "" {
-		return nil, fmt.Errorf("no API token for %s: set api_token or CLOUDFLARE_API_TOKEN", planeLabel(cfg.Plane))
-	}
-	if strings.ContainsAny(cfg.Token, " \t\r\n") {
-		return nil, fmt.Errorf("the API token for %s contains white space: it was probably pasted with a line break", planeLabel(cfg.Plane))
+	token, err := newToken(cfg)
+	if err != nil {
+		return nil, err
 	}
 	if cfg.AccountID == "" {
 		return nil, fmt.Errorf("no account id for %s: set account_id or CLOUDFLARE_ACCOUNT_ID", planeLabel(cfg.Plane))
@@ -116,7 +118,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("account id %q of %s is not 32 hexadecimal digits", cfg.AccountID, planeLabel(cfg.Plane))
 	}
 	edge := isEdge(base)
-	w := newWire(cfg, base, edge)
+	w := newWire(cfg, base, edge, token)
 	c := &Client{
 		plane:     cfg.Plane,
 		base:      base,
@@ -127,8 +129,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	opts := []option.RequestOption{
 		option.WithBaseURL(base.String()),
-		option.WithAPIToken(cfg.Token),
-		option.WithMaxRetries(0), // the wire knows which call may be repeated
+		option.WithMaxRetries(0), // the wire knows which call may be repeated, and the token
 		option.WithHTTPClient(w),
 		// The SDK describes the machine in headers: no plane needs that.
 		option.WithHeaderDel("X-Stainless-OS"),

@@ -73,6 +73,18 @@ func (e *Error) hasCode(code int) bool {
 	return false
 }
 
+// TokenError says that the API token could not be fetched. Nothing was sent.
+type TokenError struct {
+	Plane string
+	Err   error
+}
+
+func (e *TokenError) Error() string {
+	return fmt.Sprintf("the API token of %s cannot be had: %v", planeLabel(e.Plane), e.Err)
+}
+
+func (e *TokenError) Unwrap() error { return e.Err }
+
 // TransportError says that no complete answer arrived.
 type TransportError struct {
 	Plane   string

@@ -66,7 +66,6 @@ func (c *Client) askPlane(ctx context.Context) (Plane, error) {
 		return Plane{}, fmt.Errorf("asking %s what it is: %w", planeLabel(c.plane), err)
 	}
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Authorization", "Bearer "+c.wire.token)
 	res, err := c.wire.Do(req)
 	if err != nil {
 		if s := status(err); s >= 400 && s < 500 && s != http.StatusUnauthorized && s != http.StatusForbidden && s != http.StatusTooManyRequests {
@@ -103,7 +102,6 @@ func (c *Client) VerifyToken(ctx context.Context) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("verifying the API token: %w", err)
 	}
-	req.Header.Set("Authorization", "Bearer "+c.wire.token)
 	res, err := c.wire.Do(req)
 	if err != nil {
 		return Token{}, fmt.Errorf("verifying the API token: %w", err)

@@ -33,7 +33,7 @@ const maxAnswer = 256 << 20
 type wire struct {
 	plane   string
 	base    *url.URL
-	token   string
+	token   *token
 	next    http.RoundTripper
 	pool    *http.Transport // nil where a test brought its own transport
 	budget  *budget
@@ -47,11 +47,11 @@ type wire struct {
 	withheld withheld
 }
 
-func newWire(cfg Config, base *url.URL, edge bool) *wire {
+func newWire(cfg Config, base *url.URL, edge bool, token *token) *wire {
 	w := &wire{
 		plane:   cfg.Plane,
 		base:    base,
-		token:   cfg.Token,
+		token:   token,
 		next:    cfg.HTTPTransport,
 		retries: DefaultMaxRetries,
 		timeout: cfg.RequestTimeout,
@@ -96,11 +96,16 @@ func (w *wire) close() {
 // package's types, or ctx's.
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
+	token, err := w.token.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.withheld.add(token) // before anything can come back with it
 	for attempt := 0; ; attempt++ {
 		if err := w.budget.wait(ctx); err != nil {
 			return nil, err
 		}
-		res, header, err := w.once(req, attempt)
+		res, header, err := w.once(req, token, attempt)
 		if err == nil {
 			return res, nil
 		}
@@ -183,7 +188,7 @@ func neverSent(err error) bool {
 }
 
 // once makes one attempt. header is the answer's, if there was one.
-func (w *wire) once(orig *http.Request, attempt int) (res *http.Response, header http.Header, err error) {
+func (w *wire) once(orig *http.Request, token string, attempt int) (res *http.Response, header http.Header, err error) {
 	body, size, err := openBody(orig)
 	if err != nil {
 		return nil, nil, err
@@ -200,6 +205,7 @@ func (w *wire) once(orig *http.Request, attempt int) (res *http.Response, header
 	if body != nil {
 		req.Body, req.ContentLength = body, size
 	}
+	req.Header.Set("Authorization", "Bearer "+token)
 	if w.agent != "" {
 		req.Header.Set("User-Agent", w.agent)
 	}
@@ -334,10 +340,8 @@ func (w *wire) record(ctx context.Context, req *http.Request, raw *http.Response
 	w.log.Debug(ctx, "request to plane", fields)
 }
 
-// redact takes the token and what is withheld out of a text of foreign origin.
-func (w *wire) redact(s string) string {
-	return w.withheld.redact(strings.ReplaceAll(s, w.token, redacted))
-}
+// redact takes what is withheld out of a text of foreign origin.
+func (w *wire) redact(s string) string { return w.withheld.redact(s) }
 
 func (w *wire) redactError(err error) error {
 	if text := err.Error(); w.redact(text) != text {
