@@ -27,6 +27,7 @@ const (
 	BadType         Code = "bad_type"
 	BadMAC          Code = "bad_mac"
 	NoIdentity      Code = "no_identity"
+	IdentityPending Code = "identity_pending"
 	KeyFileMissing  Code = "key_file_missing"
 	KeyFileExposed  Code = "key_file_exposed"
 	KeyFileBad      Code = "key_file_malformed"
@@ -55,6 +56,7 @@ var explanations = map[Code]string{
 	BadType:         "the value does not have the type that its ciphertext claims, which only a change without SOPS explains; take the last good version of the file from your history",
 	BadMAC:          "the file as a whole cannot be authenticated: values were removed, added, or exchanged without SOPS; take the last good version of the file from your history",
 	NoIdentity:      "no identity at hand opens the file; provide one that belongs to the recipients, or add yours with `sops updatekeys`",
+	IdentityPending: "an identity to open the file with is not known yet, and nothing stands in for it; create what it depends on first, or take it from a variable",
 	KeyFileMissing:  "the key file cannot be read; check the path",
 	KeyFileExposed:  "the key file may be read or replaced by others; make it a regular file, owned by you, with `chmod 600`",
 	KeyFileBad:      "the key file holds no usable identity; it needs lines like AGE-SECRET-KEY-1..., or one unencrypted SSH key",

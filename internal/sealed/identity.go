@@ -43,6 +43,9 @@ type Identities struct {
 	// files, and the credentials of cloud SDKs, Vault and GnuPG. Keys of these
 	// kinds work with it alone.
 	Environment bool
+	// Pending, if not empty, says which of these is not known yet. Then nothing is
+	// opened: with what is known, another identity could stand in for it.
+	Pending string
 }
 
 // keyring is Identities that were looked at once.
@@ -77,6 +80,12 @@ func (k *keyring) explicit() (age.ParsedIdentities, error) {
 	return k.age, k.err
 }
 
+// CheckAgeKey reports what is wrong with a text of age identities.
+func CheckAgeKey(text Secret) error {
+	var ignored age.ParsedIdentities
+	return importIdentities(&ignored, []byte(text.Reveal()))
+}
+
 // importIdentities reads lines of age identities, or one SSH private key.
 func importIdentities(into *age.ParsedIdentities, text []byte) error {
 	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("-----BEGIN ")) {
@@ -100,6 +109,9 @@ func importIdentities(into *age.ParsedIdentities, text []byte) error {
 
 // dataKey opens the data key of a file.
 func (k *keyring) dataKey(ctx context.Context, groups []group, threshold int, combine func([][]byte) ([]byte, error)) ([]byte, error) {
+	if k.ids.Pending != "" {
+		return nil, fail(IdentityPending, "%s; recipients: %s", k.ids.Pending, listed(recipients(groups)))
+	}
 	var parts [][]byte
 	var problems []string
 	for _, g := range groups {
