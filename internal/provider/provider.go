@@ -43,6 +43,7 @@ func (p *hybridge) Metadata(_ context.Context, _ provider.MetadataRequest, resp 
 
 func (p *hybridge) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = providerSchema()
+	p.refuseDataDir(&resp.Diagnostics)
 }
 
 func (p *hybridge) Resources(context.Context) []func() resource.Resource {
