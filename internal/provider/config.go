@@ -3,12 +3,14 @@
 package provider
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 )
 
 // Environment variables that stand in for attributes of the provider block that
@@ -25,6 +27,7 @@ type settings struct {
 	baseURL      string // empty: Cloudflare's own
 	accountID    string
 	token        string
+	sealedToken  *sealedToken // where the token lies instead; nil if token has it
 	region       string
 	insecureHTTP bool
 	// problem, if not nil, is why the plane cannot be used. It is reported by
@@ -38,6 +41,7 @@ type limits struct {
 	maxRetries        *int    // nil: the client's default
 	requestTimeout    time.Duration
 	userAgent         string
+	secrets           *sealed.Store
 }
 
 // open makes the plane called name. where says how the user would set one of its
@@ -46,16 +50,26 @@ func (l limits) open(name string, s settings, where func(attribute string) strin
 	switch {
 	case s.problem != nil:
 		return nil, s.problem
-	case s.token == "":
+	case s.token == "" && s.sealedToken == nil:
 		return nil, fmt.Errorf("no API token: set %s", where("api_token"))
 	case s.accountID == "":
 		return nil, fmt.Errorf("no account id: set %s", where("account_id"))
+	}
+	// Planning needs no token unless it asks the plane something, so it is
+	// decrypted by the first request. What needs no key is checked now.
+	var tokenFrom func(context.Context) (string, error)
+	if s.sealedToken != nil {
+		if err := s.sealedToken.check(l.secrets); err != nil {
+			return nil, err
+		}
+		tokenFrom = func(ctx context.Context) (string, error) { return s.sealedToken.read(ctx, l.secrets) }
 	}
 	client, err := cloudflare.New(cloudflare.Config{
 		Plane:             name,
 		BaseURL:           s.baseURL,
 		AccountID:         s.accountID,
 		Token:             s.token,
+		TokenFrom:         tokenFrom,
 		AllowInsecureHTTP: s.insecureHTTP,
 		RequestsPerSecond: l.requestsPerSecond,
 		MaxRetries:        l.maxRetries,

@@ -22,10 +22,12 @@ import (
 // model is the provider block.
 type model struct {
 	APIToken          types.String  `tfsdk:"api_token"`
+	APITokenSOPS      types.Object  `tfsdk:"api_token_sops"`
 	AccountID         types.String  `tfsdk:"account_id"`
 	BaseURL           types.String  `tfsdk:"base_url"`
 	InsecureHTTP      types.Bool    `tfsdk:"insecure_http"`
 	Planes            types.Map     `tfsdk:"planes"`
+	SOPS              types.Object  `tfsdk:"sops"`
 	RequestsPerSecond types.Float64 `tfsdk:"requests_per_second"`
 	MaxRetries        types.Int64   `tfsdk:"max_retries"`
 	RequestTimeout    types.String  `tfsdk:"request_timeout"`
@@ -37,6 +39,7 @@ type planeModel struct {
 	BaseURL      types.String `tfsdk:"base_url"`
 	AccountID    types.String `tfsdk:"account_id"`
 	APIToken     types.String `tfsdk:"api_token"`
+	APITokenSOPS types.Object `tfsdk:"api_token_sops"`
 	Region       types.String `tfsdk:"region"`
 	InsecureHTTP types.Bool   `tfsdk:"insecure_http"`
 }
@@ -65,8 +68,27 @@ func (p *hybridge) ValidateConfig(ctx context.Context, req provider.ValidateConf
 		return
 	}
 	validateURL(path.Root("base_url"), m.BaseURL, m.InsecureHTTP, &resp.Diagnostics)
+	validateToken(path.Empty(), m.APIToken, m.APITokenSOPS, &resp.Diagnostics)
 	for name, entry := range m.planes(ctx, &resp.Diagnostics) {
-		validateURL(path.Root("planes").AtMapKey(name).AtName("base_url"), entry.BaseURL, entry.InsecureHTTP, &resp.Diagnostics)
+		at := path.Root("planes").AtMapKey(name)
+		validateURL(at.AtName("base_url"), entry.BaseURL, entry.InsecureHTTP, &resp.Diagnostics)
+		validateToken(at, entry.APIToken, entry.APITokenSOPS, &resp.Diagnostics)
+		if entry.APIToken.IsNull() && entry.APITokenSOPS.IsNull() {
+			resp.Diagnostics.AddAttributeError(at, "Plane without an API token", fmt.Sprintf(
+				"%s has neither api_token nor api_token_sops: set one of them. The environment stands in for the default plane only.", at))
+		}
+	}
+}
+
+// validateToken refuses two tokens for one plane. at leads to the plane.
+func validateToken(at path.Path, plain types.String, sops types.Object, diags *diag.Diagnostics) {
+	if plain.IsNull() || sops.IsNull() {
+		return
+	}
+	first, second := at.AtName("api_token"), at.AtName("api_token_sops")
+	for _, one := range []path.Path{first, second} {
+		diags.AddAttributeError(one, "Two API tokens for one plane", fmt.Sprintf(
+			"Both %s and %s are set, and nothing says which one counts: leave one of them out.", first, second))
 	}
 }
 
@@ -94,15 +116,18 @@ func (p *hybridge) Configure(ctx context.Context, req provider.ConfigureRequest,
 	}
 	refuseUnknown(map[string]attr.Value{
 		"api_token": m.APIToken, "account_id": m.AccountID, "base_url": m.BaseURL, "insecure_http": m.InsecureHTTP,
-		"planes": m.Planes, "requests_per_second": m.RequestsPerSecond, "max_retries": m.MaxRetries,
+		"planes": m.Planes, "api_token_sops": whole(m.APITokenSOPS), "requests_per_second": m.RequestsPerSecond, "max_retries": m.MaxRetries,
 		"request_timeout": m.RequestTimeout, "user_agent_suffix": m.UserAgentSuffix,
 	}, &resp.Diagnostics)
 	entries := m.planes(ctx, &resp.Diagnostics)
+	identities := p.identities(ctx, m.SOPS, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
 
+	secrets := sealed.NewStore(identities)
 	limits := limitsFrom(m)
+	limits.secrets = secrets
 	limits.userAgent = userAgent(p.version, req.TerraformVersion, m.UserAgentSuffix.ValueString())
 	open := map[string]func() (*tfkit.Plane, error){
 		tfkit.DefaultPlane: func() (*tfkit.Plane, error) {
@@ -119,7 +144,7 @@ func (p *hybridge) Configure(ctx context.Context, req provider.ConfigureRequest,
 		}
 	}
 
-	data := tfkit.NewData(open, sealed.NewStore(sealed.Identities{Environment: true}))
+	data := tfkit.NewData(open, secrets)
 	resp.ResourceData = data
 	resp.DataSourceData = data
 	resp.EphemeralResourceData = data
@@ -152,6 +177,16 @@ func refuseUnknown(values map[string]attr.Value, diags *diag.Diagnostics) {
 	}
 }
 
+// whole is an object as unknown as its members are.
+func whole(v types.Object) attr.Value {
+	for _, member := range v.Attributes() {
+		if member.IsUnknown() {
+			return member
+		}
+	}
+	return v
+}
+
 // defaultSettings are the provider block's own settings, with the environment
 // for what it leaves out.
 func (p *hybridge) defaultSettings(m model) settings {
@@ -167,6 +202,10 @@ func (p *hybridge) defaultSettings(m model) settings {
 		baseURL:      pick(m.BaseURL, envBaseURL),
 		insecureHTTP: m.InsecureHTTP.ValueBool(),
 	}
+	if !m.APITokenSOPS.IsNull() { // explicit, so it goes before the environment
+		s.token = ""
+		s.sealedToken, s.problem = tokenAt(m.APITokenSOPS, "api_token_sops of the provider block")
+	}
 	if m.BaseURL.IsNull() && s.baseURL != "" {
 		if err := checkBaseURL(s.baseURL, s.insecureHTTP); err != nil {
 			s.problem = fmt.Errorf("the environment variable %s: %w", envBaseURL, err)
@@ -179,17 +218,19 @@ func (p *hybridge) defaultSettings(m model) settings {
 // problem of this plane alone.
 func (e planeModel) settings(name string) settings {
 	for attribute, v := range map[string]attr.Value{
-		"api_token": e.APIToken, "account_id": e.AccountID, "base_url": e.BaseURL, "region": e.Region, "insecure_http": e.InsecureHTTP,
+		"api_token": e.APIToken, "api_token_sops": whole(e.APITokenSOPS), "account_id": e.AccountID, "base_url": e.BaseURL, "region": e.Region, "insecure_http": e.InsecureHTTP,
 	} {
 		if v.IsUnknown() {
 			return settings{problem: fmt.Errorf("planes[%q].%s of the provider block is only known after apply; create what it "+
 				"depends on first (terraform apply -target=...) or take it from a variable", name, attribute)}
 		}
 	}
-	return settings{
+	s := settings{
 		baseURL: e.BaseURL.ValueString(), accountID: e.AccountID.ValueString(), token: e.APIToken.ValueString(),
 		region: e.Region.ValueString(), insecureHTTP: e.InsecureHTTP.ValueBool(),
 	}
+	s.sealedToken, s.problem = tokenAt(e.APITokenSOPS, fmt.Sprintf("planes[%q].api_token_sops of the provider block", name))
+	return s
 }
 
 // limitsFrom returns what the provider block says for all planes. Validators have

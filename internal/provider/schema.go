@@ -25,10 +25,11 @@ func providerSchema() schema.Schema {
 			"api_token": schema.StringAttribute{
 				Optional:  true,
 				Sensitive: true,
-				MarkdownDescription: "API token of the default plane, 40 to 80 characters. Default: the environment variable `" + envToken + "`. " +
-					"A value that is unknown at plan is an error; the environment never stands in for it.",
+				MarkdownDescription: "API token of the default plane, 40 to 80 characters. Default: `api_token_sops`, else the environment variable `" + envToken + "`. " +
+					"A value that is unknown at plan is an error; the environment never stands in for it. " + storedToken,
 				Validators: []validator.String{tfkit.APIToken()},
 			},
+			"api_token_sops": tokenSOPSAttribute("API token of the default plane in a SOPS file, instead of `api_token`; it goes before the environment. Default: none."),
 			"account_id": schema.StringAttribute{
 				Optional: true,
 				MarkdownDescription: "Account of the default plane, 32 hexadecimal digits. Default: the environment variable `" +
@@ -47,7 +48,7 @@ func providerSchema() schema.Schema {
 			"planes": schema.MapNestedAttribute{
 				Optional: true,
 				MarkdownDescription: "Further planes by name. A resource or data source picks one with `plane = \"NAME\"`. " +
-					"A plane is contacted only when something uses it, so one that is down never affects the others. The environment is not consulted for these. Default: none.",
+					"A plane is contacted, and its token decrypted, only when something asks it, so one that is down or whose token cannot be decrypted never affects the others. The environment is not consulted for these. Default: none.",
 				Validators: []validator.Map{mapvalidator.KeysAre(tfkit.PlaneName()), tfkit.NoNulls{}},
 				NestedObject: schema.NestedAttributeObject{
 					Attributes: map[string]schema.Attribute{
@@ -62,11 +63,13 @@ func providerSchema() schema.Schema {
 							Validators:          []validator.String{tfkit.AccountID()},
 						},
 						"api_token": schema.StringAttribute{
-							Required:            true,
-							Sensitive:           true,
-							MarkdownDescription: "API token of that plane, 40 to 80 characters. Never sent to another plane.",
-							Validators:          []validator.String{tfkit.APIToken()},
+							Optional:  true,
+							Sensitive: true,
+							MarkdownDescription: "API token of that plane, 40 to 80 characters. Never sent to another plane. " +
+								"Exactly one of `api_token` and `api_token_sops` is needed. " + storedToken,
+							Validators: []validator.String{tfkit.APIToken()},
 						},
+						"api_token_sops": tokenSOPSAttribute("API token of that plane in a SOPS file. Exactly one of `api_token` and `api_token_sops` is needed."),
 						"region": schema.StringAttribute{
 							Optional:            true,
 							MarkdownDescription: "Where the plane is, in your own words, e.g. `eu-west`. Shown by the data source `hybridge_plane`. Default: none.",
@@ -79,6 +82,7 @@ func providerSchema() schema.Schema {
 					},
 				},
 			},
+			"sops": sopsAttribute(),
 			"requests_per_second": schema.Float64Attribute{
 				Optional: true,
 				MarkdownDescription: "Most requests per second that one plane gets on average from one run. " +

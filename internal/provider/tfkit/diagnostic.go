@@ -58,10 +58,13 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		api       *cloudflare.Error
 		transport *cloudflare.TransportError
 		notAPI    *cloudflare.AnswerError
+		token     *cloudflare.TokenError
 	)
 	switch {
 	case errors.As(err, &api):
 		return explainAPI(api), remedyFor(api, p)
+	case errors.As(err, &token):
+		return token.Error(), "nothing was sent to this plane, and no other plane is affected"
 	case errors.Is(err, context.Canceled):
 		return "the run was interrupted before an answer came", "run terraform plan to see what is there"
 	case errors.As(err, &transport) && !transport.Sent:
@@ -107,7 +110,7 @@ func remedyFor(e *cloudflare.Error, p *Plane) string {
 			"give it that permission, or use another token for %s", e.Permission, p.AccountID, p)
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden,
 		e.Status == http.StatusBadRequest && e.Code >= 6003 && e.Code <= 6111:
-		return fmt.Sprintf("%s does not accept the API token: check api_token (or %s for the default plane)", p, "CLOUDFLARE_API_TOKEN")
+		return fmt.Sprintf("%s does not accept the API token: check api_token or api_token_sops (or %s for the default plane)", p, "CLOUDFLARE_API_TOKEN")
 	case e.Status == http.StatusNotFound && e.Code == codeNoRoute:
 		return fmt.Sprintf("check account_id (%s) and base_url of %s", p.AccountID, p)
 	case e.Status == http.StatusTooManyRequests:

@@ -5,7 +5,10 @@ package tfkit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -96,11 +99,38 @@ func AccountID() validator.String {
 
 // APIToken accepts what can be an API token; its error never repeats the value.
 func APIToken() validator.String {
-	const want = "an API token of 40 to 80 characters A-Z, a-z, 0-9, - and _"
+	return check{want: wantToken, check: CheckAPIToken}
+}
+
+const wantToken = "an API token of 40 to 80 characters A-Z, a-z, 0-9, - and _"
+
+// CheckAPIToken says what is wrong with an API token, without repeating it.
+func CheckAPIToken(v string) error {
+	if !apiToken().MatchString(v) {
+		return fmt.Errorf("the value (%d characters) cannot be an API token: it must be %s; a Global API Key is not accepted, "+
+			"create a token instead", len(v), wantToken)
+	}
+	return nil
+}
+
+// ServerURL accepts the address of a server.
+func ServerURL() validator.String {
+	const want = "an http or https URL such as https://vault.example.com, without credentials"
 	return check{want: want, check: func(v string) error {
-		if !apiToken().MatchString(v) {
-			return fmt.Errorf("the value (%d characters) cannot be an API token: it must be %s; a Global API Key is not accepted, "+
-				"create a token instead", len(v), want)
+		u, err := url.Parse(v)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+			return errors.New("the address is not valid: it must be " + want)
+		}
+		return nil
+	}}
+}
+
+// AbsolutePath accepts an absolute path of this system.
+func AbsolutePath() validator.String {
+	const want = "an absolute path, e.g. from abspath() or pathexpand()"
+	return check{want: want, check: func(v string) error {
+		if !filepath.IsAbs(v) {
+			return fmt.Errorf("%q is not valid: it must be %s", v, want)
 		}
 		return nil
 	}}
