@@ -9,18 +9,24 @@ import (
 	"context"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
+	tffunction "github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/deployment"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/function"
 	planedata "github.com/hybridge/terraform-provider-hybridge/internal/provider/plane"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/sops"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/version"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/worker"
 )
 
 var (
-	_ provider.Provider                   = (*hybridge)(nil)
-	_ provider.ProviderWithValidateConfig = (*hybridge)(nil)
+	_ provider.Provider                       = (*hybridge)(nil)
+	_ provider.ProviderWithValidateConfig     = (*hybridge)(nil)
+	_ provider.ProviderWithEphemeralResources = (*hybridge)(nil)
+	_ provider.ProviderWithFunctions          = (*hybridge)(nil)
 )
 
 // hybridge is the provider. It keeps nothing: what Configure makes goes into the
@@ -60,5 +66,18 @@ func (p *hybridge) DataSources(context.Context) []func() datasource.DataSource {
 		version.NewDataSource,
 		deployment.NewDataSource,
 		planedata.NewDataSource,
+	}
+}
+
+func (p *hybridge) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
+	return []func() ephemeral.EphemeralResource{
+		sops.NewEphemeralResource,
+	}
+}
+
+func (p *hybridge) Functions(context.Context) []func() tffunction.Function {
+	return []func() tffunction.Function{
+		function.NewSOPSFingerprint,
+		function.NewSOPSKeys,
 	}
 }

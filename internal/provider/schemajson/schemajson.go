@@ -30,7 +30,24 @@ type providerSchema struct {
 	DataSources        map[string]schema         `json:"data_source_schemas,omitempty"`
 	EphemeralResources map[string]schema         `json:"ephemeral_resource_schemas,omitempty"`
 	ListResources      map[string]schema         `json:"list_resource_schemas,omitempty"`
+	Functions          map[string]function       `json:"functions,omitempty"`
 	Identities         map[string]identitySchema `json:"resource_identity_schemas,omitempty"`
+}
+
+type function struct {
+	Description        string       `json:"description,omitempty"`
+	Summary            string       `json:"summary,omitempty"`
+	DeprecationMessage string       `json:"deprecation_message,omitempty"`
+	ReturnType         tftypes.Type `json:"return_type"`
+	Parameters         []parameter  `json:"parameters,omitempty"`
+	VariadicParameter  *parameter   `json:"variadic_parameter,omitempty"`
+}
+
+type parameter struct {
+	Name        string       `json:"name,omitempty"`
+	Description string       `json:"description,omitempty"`
+	IsNullable  bool         `json:"is_nullable,omitempty"`
+	Type        tftypes.Type `json:"type"`
 }
 
 type schema struct {
@@ -95,6 +112,7 @@ func Marshal(ctx context.Context, name string, server tfprotov6.ProviderServer) 
 	p := providerSchema{
 		Resources: convert(all.ResourceSchemas), DataSources: convert(all.DataSourceSchemas),
 		EphemeralResources: convert(all.EphemeralResourceSchemas), ListResources: convert(all.ListResourceSchemas),
+		Functions:  convertFunctions(all.Functions),
 		Identities: map[string]identitySchema{},
 	}
 	if all.Provider != nil {
@@ -128,6 +146,26 @@ func convert(schemas map[string]*tfprotov6.Schema) map[string]schema {
 		converted[name] = convertSchema(s)
 	}
 	return converted
+}
+
+func convertFunctions(functions map[string]*tfprotov6.Function) map[string]function {
+	converted := make(map[string]function, len(functions))
+	for name, f := range functions {
+		c := function{Description: f.Description, Summary: f.Summary, DeprecationMessage: f.DeprecationMessage, ReturnType: f.Return.Type}
+		for _, p := range f.Parameters {
+			c.Parameters = append(c.Parameters, *convertParameter(p))
+		}
+		c.VariadicParameter = convertParameter(f.VariadicParameter)
+		converted[name] = c
+	}
+	return converted
+}
+
+func convertParameter(p *tfprotov6.FunctionParameter) *parameter {
+	if p == nil {
+		return nil
+	}
+	return &parameter{Name: p.Name, Description: p.Description, IsNullable: p.AllowNullValue, Type: p.Type}
 }
 
 func convertSchema(s *tfprotov6.Schema) schema {

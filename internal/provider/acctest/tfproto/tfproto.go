@@ -254,6 +254,69 @@ func (p *Provider) Data(ctx context.Context, t TB, kind string, config Object) (
 	return unpack(t, schema.ValueType(), resp.State), resp.Diagnostics
 }
 
+// Open opens an ephemeral resource.
+func (p *Provider) Open(ctx context.Context, t TB, kind string, config Object) (Object, Diagnostics) {
+	t.Helper()
+	schema, ok := p.schemas.EphemeralResourceSchemas[kind]
+	if !ok {
+		t.Fatalf("there is no ephemeral resource %q", kind)
+	}
+	packed := pack(t, schema.ValueType(), config)
+	validated, err := p.server.ValidateEphemeralResourceConfig(ctx, &tfprotov6.ValidateEphemeralResourceConfigRequest{TypeName: kind, Config: packed})
+	if err != nil {
+		t.Fatalf("ValidateEphemeralResourceConfig(%s): %v", kind, err)
+	}
+	if d := Diagnostics(validated.Diagnostics); d.HasError() {
+		return nil, d
+	}
+	resp, err := p.server.OpenEphemeralResource(ctx, &tfprotov6.OpenEphemeralResourceRequest{TypeName: kind, Config: packed})
+	if err != nil {
+		t.Fatalf("OpenEphemeralResource(%s): %v", kind, err)
+	}
+	return unpack(t, schema.ValueType(), resp.Result), resp.Diagnostics
+}
+
+// Call calls a function, which needs no configured provider.
+func Call(ctx context.Context, t TB, server tfprotov6.ProviderServer, name string, arguments ...any) (any, *tfprotov6.FunctionError) {
+	t.Helper()
+	all, err := server.GetProviderSchema(ctx, &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil {
+		t.Fatalf("GetProviderSchema: %v", err)
+	}
+	function, ok := all.Functions[name]
+	if !ok {
+		t.Fatalf("there is no function %q", name)
+	}
+	req := &tfprotov6.CallFunctionRequest{Name: name}
+	for i, argument := range arguments {
+		parameter := function.VariadicParameter
+		if i < len(function.Parameters) {
+			parameter = function.Parameters[i]
+		}
+		v, err := encode(parameter.Type, argument)
+		if err != nil {
+			t.Fatalf("argument %d of %s: %v", i, name, err)
+		}
+		packed, err := tfprotov6.NewDynamicValue(parameter.Type, v)
+		if err != nil {
+			t.Fatalf("argument %d of %s: %v", i, name, err)
+		}
+		req.Arguments = append(req.Arguments, &packed)
+	}
+	resp, err := server.CallFunction(ctx, req)
+	if err != nil {
+		t.Fatalf("CallFunction(%s): %v", name, err)
+	}
+	if resp.Error != nil {
+		return nil, resp.Error
+	}
+	v, err := resp.Result.Unmarshal(function.Return.Type)
+	if err != nil {
+		t.Fatalf("result of %s: %v", name, err)
+	}
+	return decode(v), nil
+}
+
 func (p *Provider) resource(t TB, kind string) *tfprotov6.Schema {
 	t.Helper()
 	schema, ok := p.schemas.ResourceSchemas[kind]

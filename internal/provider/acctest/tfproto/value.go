@@ -127,7 +127,7 @@ func decode(v tftypes.Value) any {
 			out[name] = decode(member)
 		}
 		return out
-	case tftypes.List, tftypes.Set:
+	case tftypes.List, tftypes.Set, tftypes.Tuple:
 		var elements []tftypes.Value
 		must(v.As(&elements))
 		out := make([]any, len(elements))
