@@ -264,7 +264,7 @@ func TestProtocolFilesAreRefusedBeforeTheFirstSecret(t *testing.T) {
 			t.Errorf("%s with the variable gives %d:\n%s", command, code, out)
 		}
 	}
-	found, err := canary.InFiles(files, secret)
+	found, err := canary.InFiles(files, []string{secret})
 	if err != nil || len(found) > 0 {
 		t.Errorf("the token was written to files: %v %v", found, err)
 	}

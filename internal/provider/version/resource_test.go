@@ -40,7 +40,7 @@ func newStand(t *testing.T) *stand {
 
 // restart starts the provider anew, as each phase of Terraform does.
 func (s *stand) restart() {
-	sops := tfproto.Object{"env_allowed": false}
+	sops := map[string]any{"env_allowed": false}
 	if s.keyFile != "" {
 		sops["age_key_file"] = s.keyFile
 	}

@@ -80,8 +80,8 @@ func In(data []byte, secret string) []string {
 
 // InFiles names the files below dir that hold one of the secrets, with the forms.
 // It looks into archives, also within archives: a plan file is a zip, and a
-// compressed leak is one all the same. except names files, by their paths, that
-// may hold a secret.
+// compressed leak is one all the same. except names files and directories, by
+// their paths, that may hold a secret or cannot.
 func InFiles(dir string, secrets []string, except ...string) ([]string, error) {
 	var found []string
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -91,7 +91,13 @@ func InFiles(dir string, secrets []string, except ...string) ([]string, error) {
 			}
 			return err
 		}
-		if !entry.Type().IsRegular() || slices.Contains(except, path) {
+		if slices.Contains(except, path) {
+			if entry.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !entry.Type().IsRegular() {
 			return nil
 		}
 		data, err := os.ReadFile(path)
