@@ -8,15 +8,19 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/canary"
+	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 	"github.com/hybridge/terraform-provider-hybridge/internal/stage"
 )
 
@@ -60,9 +64,15 @@ type example struct {
 	variables map[string]string // values of variables without a default
 	questions []question
 	outputs   map[string]string // regular expressions of outputs
+	sealed    map[string]string // what secrets.enc.yaml holds
 }
 
 const uuid = `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`
+
+const digest = `^[0-9a-f]{64}$`
+
+// secrets are long enough to be looked for in everything that Terraform writes.
+var secrets = map[string]string{"database_password": "correct-horse-battery-staple", "session_key": "0f1e2d3c4b5a69788796a5b4c3d2e1f0"}
 
 // examples has an entry for every directory with .tf files.
 var examples = map[string]example{
@@ -89,7 +99,7 @@ var examples = map[string]example{
 		},
 	},
 	"provider": { // configures planes and makes nothing
-		variables: map[string]string{"paris_token": strings.Repeat("0", 40)},
+		variables: map[string]string{"tokyo_token": strings.Repeat("0", 40)},
 	},
 	"resources/hybridge_worker": {}, // nothing is live, so nothing answers
 	"resources/hybridge_worker_version": {
@@ -111,6 +121,17 @@ var examples = map[string]example{
 	},
 	"data-sources/hybridge_plane": {
 		outputs: map[string]string{"kind": "^self-hosted$"},
+	},
+	"ephemeral-resources/hybridge_sops_file": {
+		sealed: secrets, // its preconditions look at the values
+	},
+	"functions/sops_fingerprint": {
+		sealed:  secrets,
+		outputs: map[string]string{"fingerprint": digest, "whole_file": digest},
+	},
+	"functions/sops_keys": {
+		sealed:  secrets,
+		outputs: map[string]string{"names": "^database_password session_key$"},
 	},
 }
 
@@ -153,6 +174,9 @@ func TestExamples(t *testing.T) {
 				site.apply(t, site.configuration(t, e.seed, nil))
 			}
 			tf := site.configuration(t, dir, e.variables)
+			if e.sealed != nil {
+				seal(t, tf, site, e.sealed)
+			}
 			site.apply(t, tf)
 			for _, q := range e.questions {
 				ask(t, tf, q)
@@ -163,7 +187,37 @@ func TestExamples(t *testing.T) {
 				}
 			}
 			site.destroy(t, tf)
+			for _, value := range e.sealed {
+				if found, err := canary.InFiles(tf.Dir, value); err != nil || len(found) > 0 {
+					t.Errorf("a secret was stored: %v %v", found, err)
+				}
+			}
 		})
+	}
+}
+
+// seal makes an age key and encrypts values for it beside the configuration.
+func seal(t *testing.T, tf *stage.Terraform, site *site, values map[string]string) {
+	t.Helper()
+	key, recipient, err := sealed.NewAgeKey(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := sealed.AgeRecipients(recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []sealed.Entry
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		entries = append(entries, sealed.Entry{Name: name, Value: sealed.NewSecret(values[name])})
+	}
+	text, err := sealed.Seal("secrets.enc.yaml", sealed.YAML, entries, to, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(tf.Dir, "secrets.enc.yaml"), string(text))
+	if err := os.WriteFile(site.keyFile(), []byte(key.Reveal()), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -197,6 +251,9 @@ func newSite(t *testing.T) *site {
 	return &site{stage: st, plane: plane}
 }
 
+// keyFile is where the age key of an example with secrets lies.
+func (s *site) keyFile() string { return filepath.Join(s.stage.Dir, "age.txt") }
+
 // configuration copies a directory of examples to the site and runs init in it.
 // The import blocks stay behind: they name objects that exist nowhere.
 func (s *site) configuration(t *testing.T, dir string, variables map[string]string) *stage.Terraform {
@@ -215,6 +272,7 @@ func (s *site) configuration(t *testing.T, dir string, variables map[string]stri
 		write(t, filepath.Join(to, "terraform.tf"), preamble)
 	}
 	env := s.plane.Env()
+	env["SOPS_AGE_KEY_FILE"] = s.keyFile()
 	for name, value := range variables {
 		env["TF_VAR_"+name] = value
 	}

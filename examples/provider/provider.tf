@@ -16,13 +16,28 @@ provider "hybridge" {
     paris = {
       base_url   = "https://workers.paris.example.com/client/v4"
       account_id = "0123456789abcdef0123456789abcdef"
-      api_token  = var.paris_token
       region     = "eu-west"
+
+      # Decrypted when the plane is asked something, and only then.
+      api_token_sops = {
+        file = "${path.module}/paris.enc.yaml"
+        key  = "api_token"
+      }
     }
+    tokyo = {
+      base_url   = "https://workers.tokyo.example.com/client/v4"
+      account_id = "0123456789abcdef0123456789abcdef"
+      api_token  = var.tokyo_token
+    }
+  }
+
+  sops = {
+    age_key_file = pathexpand("~/.config/hybridge/age.txt")
   }
 }
 
-variable "paris_token" {
+# Without `ephemeral`, a saved plan file would hold the token.
+variable "tokyo_token" {
   type      = string
-  sensitive = true
+  ephemeral = true
 }

@@ -52,6 +52,9 @@ func TestTheShapeIsTerraforms(t *testing.T) {
 		{append(worker, "observability", "nested_type", "nesting_mode"), "single"},
 		{append(worker, "observability", "nested_type", "attributes", "head_sampling_rate"), map[string]any{"type": "number", "optional": true}},
 		{append(provider, "data_source_schemas", "hybridge_plane", "block", "attributes", "healthy"), map[string]any{"type": "bool", "computed": true}},
+		{append(provider, "ephemeral_resource_schemas", "hybridge_sops_file", "block", "attributes", "value"), map[string]any{"type": "dynamic", "computed": true, "sensitive": true}},
+		{append(provider, "functions", "sops_keys", "return_type"), []any{"list", "string"}},
+		{append(provider, "functions", "sops_fingerprint", "variadic_parameter"), map[string]any{"name": "key", "type": "string"}},
 		{append(provider, "resource_identity_schemas", "hybridge_worker", "attributes", "account_id"), map[string]any{"type": "string", "required_for_import": true}},
 		{append(provider, "resource_identity_schemas", "hybridge_worker", "attributes", "plane"), map[string]any{"type": "string", "optional_for_import": true}},
 	} {
