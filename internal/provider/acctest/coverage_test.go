@@ -11,9 +11,12 @@ import (
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
+	"github.com/hashicorp/terraform-plugin-framework/function"
 	fwprovider "github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest"
@@ -82,6 +85,39 @@ func TestEveryAttributeOccursInATest(t *testing.T) {
 	for kind, s := range all.DataSourceSchemas {
 		check(kind, s)
 	}
+	for kind, s := range all.EphemeralResourceSchemas {
+		check(kind, s)
+	}
+	for name := range all.Functions {
+		if !strings.Contains(text, `"`+name+`"`) || !strings.Contains(text, "provider::hybridge::"+name+"(") {
+			t.Errorf("the function %s is called by no test, or not by Terraform", name)
+		}
+	}
+}
+
+// TestEverythingHasAnExample: one that is applied (see examples_test.go there) and
+// goes into the documentation.
+func TestEverythingHasAnExample(t *testing.T) {
+	t.Parallel()
+	all := schemas(t)
+	want := []string{"provider/provider.tf"}
+	for kind := range all.ResourceSchemas {
+		want = append(want, "resources/"+kind+"/resource.tf")
+	}
+	for kind := range all.DataSourceSchemas {
+		want = append(want, "data-sources/"+kind+"/data-source.tf")
+	}
+	for kind := range all.EphemeralResourceSchemas {
+		want = append(want, "ephemeral-resources/"+kind+"/ephemeral-resource.tf")
+	}
+	for name := range all.Functions {
+		want = append(want, "functions/"+name+"/function.tf")
+	}
+	for _, file := range want {
+		if _, err := os.Stat(filepath.Join("../../../examples", filepath.FromSlash(file))); err != nil {
+			t.Errorf("there is no example: %v", err)
+		}
+	}
 }
 
 // TestDescriptionsSayWhatAReaderNeeds: what it means; what happens if it is left
@@ -118,30 +154,88 @@ func TestDescriptionsSayWhatAReaderNeeds(t *testing.T) {
 		}
 		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) { sound(kind, path, a) })
 	}
-	walk("", all.Provider.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) { sound("provider", path, a) })
+	for kind, s := range all.EphemeralResourceSchemas {
+		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) { sound("ephemeral resource "+kind, path, a) })
+	}
+	walk("", all.Provider.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
+		sound("provider", path, a)
+		// A plane, sops and the like have defaults of their own, member by member.
+		if a.Optional && !saysDefault.MatchString(a.Description) {
+			t.Errorf("provider: the description of %s does not say the default: %q", path, a.Description)
+		}
+	})
+	for name, f := range all.Functions {
+		if f.Summary == "" || !strings.HasSuffix(f.Description, ".") {
+			t.Errorf("function %s has no summary or no description", name)
+		}
+		parameters := f.Parameters
+		if f.VariadicParameter != nil {
+			parameters = append(parameters, f.VariadicParameter)
+		}
+		for _, p := range parameters {
+			if p.Name == "" || !strings.HasSuffix(p.Description, ".") {
+				t.Errorf("function %s: parameter %q has no sentence that describes it: %q", name, p.Name, p.Description)
+			}
+		}
+	}
 }
 
+// namedLikeASecret are attributes that sound like a secret, are stored, and hold
+// none: "kind path", each with the reason. A key path or a name tells what the
+// SOPS file beside it tells everybody.
+var namedLikeASecret = map[string]string{}
+
+// soundsSecret is what a secret's name has in it.
+var soundsSecret = regexp.MustCompile(`(?i)(^|_)(secret|token|key|password|passphrase|credential)s?($|_)`)
+
+// tellsNothing is the end of names of what says that a secret has changed, and no
+// more.
+var tellsNothing = regexp.MustCompile(`(_digests?|_sha256|_wo_version)$`)
+
 // TestNothingReadableCanHoldASecret: what is named like a secret must be
-// write-only, unless it is the provider's own configuration, which Terraform does
-// not store.
+// write-only where it is stored, or a digest, or a boolean. The provider block and
+// ephemeral resources are not stored; what they have is at least Sensitive.
 func TestNothingReadableCanHoldASecret(t *testing.T) {
 	t.Parallel()
-	suspicious := regexp.MustCompile(`(?i)(^|_)(secret|token|key|password|credential)s?($|_)`)
 	all := schemas(t)
-	for kind, s := range all.ResourceSchemas {
+	exempted := map[string]bool{}
+	stored := func(kind string, s *tfprotov6.Schema) {
 		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
-			if suspicious.MatchString(a.Name) && !a.WriteOnly && !strings.HasSuffix(a.Name, "_wo_version") && a.NestedType == nil {
-				t.Errorf("%s: %s would be stored in state", kind, path)
+			if !soundsSecret.MatchString(a.Name) || a.WriteOnly || a.NestedType != nil || tellsNothing.MatchString(a.Name) || a.Type.Is(tftypes.Bool) {
+				return
 			}
+			if namedLikeASecret[kind+" "+path] != "" {
+				exempted[kind+" "+path] = true
+				return
+			}
+			t.Errorf("%s: %s would be stored in the state", kind, path)
 		})
+	}
+	for kind, s := range all.ResourceSchemas {
+		stored(kind, s)
 	}
 	for kind, s := range all.DataSourceSchemas {
+		stored("data."+kind, s)
+	}
+	for name := range namedLikeASecret {
+		if !exempted[name] {
+			t.Errorf("%s is exempted, but need not be", name)
+		}
+	}
+	for kind, s := range all.EphemeralResourceSchemas {
 		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
-			if suspicious.MatchString(a.Name) {
-				t.Errorf("data source %s: %s would be stored in state", kind, path)
+			if a.Computed && !a.Sensitive {
+				t.Errorf("ephemeral resource %s: %s is not sensitive", kind, path)
 			}
 		})
 	}
+	// In the provider block, a key named by a path or kept in a file is none itself.
+	reference := regexp.MustCompile(`(_file|(^|\.)api_token_sops(\.key)?)$`)
+	walk("", all.Provider.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
+		if soundsSecret.MatchString(a.Name) && !a.Sensitive && !reference.MatchString(path) {
+			t.Errorf("provider: %s is not sensitive", path)
+		}
+	})
 }
 
 func TestEveryImplementationIsValidAndComplete(t *testing.T) {
@@ -199,6 +293,39 @@ func TestEveryImplementationIsValidAndComplete(t *testing.T) {
 		}
 		if s.Schema.Attributes["plane"] == nil {
 			t.Errorf("data source %s lacks plane", meta.TypeName)
+		}
+	}
+	e, ok := p.(fwprovider.ProviderWithEphemeralResources)
+	if !ok {
+		t.Fatal("the provider offers no ephemeral resources")
+	}
+	for _, make := range e.EphemeralResources(ctx) {
+		r := make()
+		var meta ephemeral.MetadataResponse
+		r.Metadata(ctx, ephemeral.MetadataRequest{ProviderTypeName: "hybridge"}, &meta)
+		var s ephemeral.SchemaResponse
+		r.Schema(ctx, ephemeral.SchemaRequest{}, &s)
+		if d := s.Schema.ValidateImplementation(ctx); len(d) > 0 {
+			t.Errorf("ephemeral resource %s: %v", meta.TypeName, d)
+		}
+		if !is[ephemeral.EphemeralResourceWithConfigure](r) {
+			t.Errorf("ephemeral resource %s has no Configure", meta.TypeName)
+		}
+	}
+	f, ok := p.(fwprovider.ProviderWithFunctions)
+	if !ok {
+		t.Fatal("the provider offers no functions")
+	}
+	for _, make := range f.Functions(ctx) {
+		one := make()
+		var meta function.MetadataResponse
+		one.Metadata(ctx, function.MetadataRequest{}, &meta)
+		var d function.DefinitionResponse
+		one.Definition(ctx, function.DefinitionRequest{}, &d)
+		var valid function.DefinitionValidateResponse
+		d.Definition.ValidateImplementation(ctx, function.DefinitionValidateRequest{FuncName: meta.Name}, &valid)
+		if len(valid.Diagnostics) > 0 {
+			t.Errorf("function %s: %v", meta.Name, valid.Diagnostics)
 		}
 	}
 }
