@@ -16,9 +16,7 @@ import (
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest"
-	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/canary"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/tfproto"
-	"github.com/hybridge/terraform-provider-hybridge/internal/stage"
 )
 
 // noEnvironment is sops that uses nothing of who runs the test.
@@ -231,48 +229,6 @@ provider "hybridge" {
 	}})
 }
 
-// TestProtocolFilesAreRefusedBeforeTheFirstSecret runs the built provider, because
-// the plugin SDK reads the variable from the process.
-func TestProtocolFilesAreRefusedBeforeTheFirstSecret(t *testing.T) {
-	t.Parallel()
-	const secret = "canary-0123456789-0123456789-0123456789-token"
-	st, err := stage.Open(t.TempDir(), stage.Programs{CLI: acctest.CLI(t), Provider: acctest.BuildProvider(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, files := filepath.Join(st.Dir, "project"), filepath.Join(st.Dir, "files")
-	for _, d := range []string{dir, files} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	config := fmt.Sprintf("terraform {\n  required_providers {\n    hybridge = { source = \"hybridge/hybridge\" }\n  }\n}\n"+
-		"provider \"hybridge\" {\n  api_token  = %q\n  account_id = %q\n}\nresource \"hybridge_worker\" \"w\" {\n  name = \"api\"\n}\n", secret, account)
-	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := st.Terraform(dir, nil).Must(t.Context(), "init", "-no-color"); err != nil {
-		t.Fatal(err)
-	}
-	tf := st.Terraform(dir, map[string]string{"TF_LOG_SDK_PROTO_DATA_DIR": files})
-	for _, command := range []string{"validate", "plan"} {
-		out, code, err := tf.Run(t.Context(), command, "-no-color")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if code == 0 || !strings.Contains(out, "TF_LOG_SDK_PROTO_DATA_DIR") {
-			t.Errorf("%s with the variable gives %d:\n%s", command, code, out)
-		}
-	}
-	found, err := canary.InFiles(files, []string{secret})
-	if err != nil || len(found) > 0 {
-		t.Errorf("the token was written to files: %v %v", found, err)
-	}
-	if _, err := st.Terraform(dir, nil).Must(t.Context(), "plan", "-no-color"); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestEveryCallThatBringsSecretsRefusesProtocolFiles(t *testing.T) {
 	t.Parallel()
 	server := provider.Server("test", env(map[string]string{"TF_LOG_SDK_PROTO_DATA_DIR": "/tmp"}))()
@@ -291,4 +247,16 @@ func TestEveryCallThatBringsSecretsRefusesProtocolFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, configured.Diagnostics, "Secrets would be written to files")
+}
+
+func TestAPlaneWhoseTokenCannotBeDecryptedIsNotHealthy(t *testing.T) {
+	t.Parallel()
+	box := acctest.NewStrongbox(t)
+	block := sealedPlane("http://127.0.0.1:1", account, box.Seal(t, "token.enc.yaml", map[string]string{"token": token}))
+	block["sops"] = noEnvironment(nil)
+	got, d := acctest.Proto(t, acctest.NoEnv, block).Data(t.Context(), t, "hybridge_plane", tfproto.Object{})
+	details, _ := got["details"].(string)
+	if len(d) > 0 || got["healthy"] != false || !strings.Contains(details, box.Recipient) || !strings.Contains(details, "api_token_sops") {
+		t.Errorf("healthy is %v, details are %q; %s", got["healthy"], details, d)
+	}
 }
