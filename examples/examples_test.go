@@ -122,6 +122,13 @@ var examples = map[string]example{
 	"data-sources/hybridge_plane": {
 		outputs: map[string]string{"kind": "^self-hosted$"},
 	},
+	"sops": {
+		sealed: map[string]string{"db_password": "another-horse-battery", "webhook_key": "another-key-to-sign-with"},
+		questions: []question{
+			{output: "url", want: "the password has 21 characters\n"},
+			{output: "url", method: "POST", body: "hello", want: "015df38716b60e0a2488597ff22fcd9e5420b82e738e1cecd66d5dc87a545d72\n"},
+		},
+	},
 	"ephemeral-resources/hybridge_sops_file": {
 		sealed: secrets, // its preconditions look at the values
 	},
@@ -187,10 +194,9 @@ func TestExamples(t *testing.T) {
 				}
 			}
 			site.destroy(t, tf)
-			for _, value := range e.sealed {
-				if found, err := canary.InFiles(tf.Dir, value); err != nil || len(found) > 0 {
-					t.Errorf("a secret was stored: %v %v", found, err)
-				}
+			values := slices.Collect(maps.Values(e.sealed))
+			if found, err := canary.InFiles(site.stage.Dir, values, filepath.Join(site.stage.Dir, "mirror")); err != nil || len(found) > 0 {
+				t.Errorf("a secret was stored: %v %v", found, err)
 			}
 		})
 	}
@@ -216,8 +222,10 @@ func seal(t *testing.T, tf *stage.Terraform, site *site, values map[string]strin
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(tf.Dir, "secrets.enc.yaml"), string(text))
-	if err := os.WriteFile(site.keyFile(), []byte(key.Reveal()), 0o600); err != nil {
-		t.Fatal(err)
+	for _, path := range []string{site.keyFile(), filepath.Join(tf.Dir, "key.txt")} { // where SOPS looks, and where an example may
+		if err := os.WriteFile(path, []byte(key.Reveal()), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
