@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 )
 
@@ -147,14 +148,15 @@ func versionDigest(version string) string {
 }
 
 // failed is what is wrong with the file or the key of a secret, at the attribute
-// that says which.
+// that says which. The text names the secret: of a member of a map Terraform shows
+// no path.
 func (s secretModel) failed(name string, err error) diag.Diagnostic {
-	attribute := "sops_file"
-	switch sealed.CodeOf(err) {
-	case sealed.BadPath, sealed.KeyUnknown, sealed.NotScalar, sealed.EmptyValue, sealed.NotEncrypted, sealed.BadCiphertext, sealed.BadType:
-		attribute = "key"
+	at := secretPath(name, "sops_file")
+	if tfkit.AboutKey(err) {
+		at = secretPath(name, "key")
 	}
-	return diag.NewAttributeErrorDiagnostic(secretPath(name, attribute), "Cannot use the secret", fmt.Sprintf("secrets[%q]: %s.", name, err))
+	d := tfkit.SealedFailed(at, err)
+	return diag.NewAttributeErrorDiagnostic(at, d.Summary(), fmt.Sprintf("secrets[%q]: %s", name, d.Detail()))
 }
 
 func (m *model) setSecretDigests(ctx context.Context, digests map[string]string, diags *diag.Diagnostics) {
