@@ -23,7 +23,10 @@ const masked = "[secret]"
 
 // Secret is a value that shows itself to nobody who does not call Reveal: every
 // way of printing, formatting, marshalling or logging it gives "[secret]".
-type Secret struct{ text string }
+//
+// The value is behind a pointer because fmt prints it for the verb %p without
+// asking any method.
+type Secret struct{ text *string }
 
 var (
 	_ fmt.Formatter  = Secret{}
@@ -33,13 +36,18 @@ var (
 )
 
 // NewSecret keeps text as a secret.
-func NewSecret(text string) Secret { return Secret{text: text} }
+func NewSecret(text string) Secret { return Secret{text: &text} }
 
 // Reveal returns the value. It MUST NOT be stored, logged or put into an error.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // Empty reports whether there is no value.
-func (s Secret) Empty() bool { return s.text == "" }
+func (s Secret) Empty() bool { return s.Reveal() == "" }
 
 // String implements fmt.Stringer.
 func (s Secret) String() string { return masked }
