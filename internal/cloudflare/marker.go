@@ -5,6 +5,7 @@ package cloudflare
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"net/url"
 	"slices"
 	"strconv"
@@ -28,6 +29,11 @@ const (
 
 	// maxRunValue keeps one strange environment from eating the user's message.
 	maxRunValue = 128
+
+	// secretPrefixLen is the length of a secret's prefix: 36 bits in base64url.
+	secretPrefixLen = 6
+	// maxSecrets is as many as a Worker can have bindings.
+	maxSecrets = 128
 )
 
 // Run says where an apply runs.
@@ -39,9 +45,30 @@ type Run struct {
 
 // Marking is a message as Hybridge writes it.
 type Marking struct {
-	Marker  string // "hb1:" or "hb1d:" and 22 characters; empty if the message is not ours
-	Run     Run
+	Marker string // "hb1:" or "hb1d:" and 22 characters; empty if the message is not ours
+	Run    Run
+	// Secrets are the SecretPrefix of each secret that the version declares, sorted,
+	// each once. Beyond 128 they are not written.
+	Secrets []string
 	Message string // the user's part; the whole if the message is not ours
+}
+
+// SecretPrefix is how a version says that it carries the secret with this
+// digest, a SHA-256 in hex; empty if it is none. It finds versions after a leak:
+// two digests may share a prefix, and no more is told than that one.
+func SecretPrefix(digestHex string) string {
+	sum, err := hex.DecodeString(digestHex)
+	if err != nil || len(sum) != sha256.Size {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(sum)[:secretPrefixLen]
+}
+
+// HasSecret reports whether the version says that it carries a secret with this
+// digest. Another digest of the same prefix is taken for it.
+func (m Marking) HasSecret(digestHex string) bool {
+	prefix := SecretPrefix(digestHex)
+	return prefix != "" && slices.Contains(m.Secrets, prefix)
 }
 
 // DigestMarker is the marker of a version with this digest: the first 128 bits
@@ -81,17 +108,27 @@ func DeploymentMarker(shares []Share) string {
 // runKeys is the order in which a message tells about its run.
 var runKeys = [...]string{"run", "ws", "sha"}
 
+// secretsKey stands before the prefixes of secrets, which follow each other
+// without anything between them.
+const secretsKey = "sec"
+
 // String writes the marking, cut to MaxMessageBytes at the end of the user's
-// message.
+// message. The secrets are never cut: what of the run does not fit beside them is
+// left out.
 func (m Marking) String() string {
 	var b strings.Builder
 	b.WriteString(m.Marker)
+	secrets := m.writtenSecrets()
 	for i, v := range [...]string{m.Run.ID, m.Run.Workspace, m.Run.Commit} {
 		if v == "" {
 			continue
 		}
-		b.WriteString(" " + runKeys[i] + "=" + url.PathEscape(cut(v, maxRunValue)))
+		element := " " + runKeys[i] + "=" + url.PathEscape(cut(v, maxRunValue))
+		if secrets == "" || b.Len()+len(element)+len(secrets) <= MaxMessageBytes {
+			b.WriteString(element)
+		}
 	}
+	b.WriteString(secrets)
 	if m.Message != "" {
 		b.WriteString(" ")
 		if looksLikeRun(m.Message) {
@@ -102,8 +139,37 @@ func (m Marking) String() string {
 	return cut(b.String(), MaxMessageBytes)
 }
 
+func (m Marking) writtenSecrets() string {
+	if len(m.Secrets) == 0 {
+		return ""
+	}
+	sorted := slices.Compact(slices.Sorted(slices.Values(m.Secrets)))
+	return " " + secretsKey + "=" + strings.Join(sorted[:min(len(sorted), maxSecrets)], "")
+}
+
+// readSecrets takes the prefixes off the beginning of text. What does not
+// consist of whole ones is the user's.
+func readSecrets(text string) (secrets []string, rest string) {
+	value, ok := strings.CutPrefix(text, secretsKey+"=")
+	if !ok {
+		return nil, text
+	}
+	value, rest, _ = strings.Cut(value, " ")
+	if value == "" || len(value)%secretPrefixLen != 0 || strings.ContainsFunc(value, notBase64URL) {
+		return nil, text
+	}
+	for prefix := range slices.Chunk([]byte(value), secretPrefixLen) {
+		secrets = append(secrets, string(prefix))
+	}
+	return secrets, rest
+}
+
+func notBase64URL(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-' && r != '_'
+}
+
 func looksLikeRun(message string) bool {
-	if strings.HasPrefix(message, "| ") {
+	if strings.HasPrefix(message, "| ") || strings.HasPrefix(message, secretsKey+"=") {
 		return true
 	}
 	for _, k := range runKeys {
@@ -133,6 +199,7 @@ func ParseMarker(message string) Marking {
 		}
 		*into = value
 	}
+	m.Secrets, rest = readSecrets(rest)
 	m.Message = strings.TrimPrefix(rest, "| ")
 	return m
 }

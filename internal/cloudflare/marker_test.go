@@ -4,6 +4,9 @@ package cloudflare
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -27,12 +30,90 @@ func TestAMessageIsReadBackAsItWasWritten(t *testing.T) {
 				Workspace: text.Draw(t, "workspace"),
 				Commit:    text.Draw(t, "commit"),
 			},
+			Secrets: prefixes(rapid.IntRange(0, 12).Draw(t, "secrets")),
 			Message: text.Draw(t, "message"),
 		}
 		if diff := cmp.Diff(m, ParseMarker(m.String())); diff != "" {
 			t.Fatalf("%q is read back differently (-written +read):\n%s", m.String(), diff)
 		}
 	})
+}
+
+// digestOf is the digest of the n-th secret.
+func digestOf(n int) string {
+	sum := sha256.Sum256(fmt.Append(nil, "secret ", n))
+	return hex.EncodeToString(sum[:])
+}
+
+// prefixes are those of the first n secrets, as a marking has them.
+func prefixes(n int) []string {
+	var out []string
+	for i := range n {
+		out = append(out, SecretPrefix(digestOf(i)))
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestAMessageTellsWhichSecretsAVersionCarries(t *testing.T) {
+	t.Parallel()
+	plain := DigestMarker(sha256.Sum256([]byte("x")))
+	rapid.Check(t, func(t *rapid.T) {
+		carried := rapid.IntRange(0, maxSecrets).Draw(t, "carried")
+		m := Marking{
+			Marker:  rapid.SampledFrom([]string{plain, DisposableMarker(plain)}).Draw(t, "marker"),
+			Secrets: prefixes(carried),
+			Message: strings.Repeat(rapid.StringMatching(`(sec=|run=|\| |)[ -~ü]{0,60}`).Draw(t, "message"), rapid.IntRange(1, 30).Draw(t, "times")),
+		}
+		if rapid.Bool().Draw(t, "in a run") {
+			long := rapid.StringMatching(`[a-zü]{0,200}`)
+			m.Run = Run{ID: long.Draw(t, "run"), Workspace: long.Draw(t, "workspace"), Commit: long.Draw(t, "commit")}
+		}
+		s := m.String()
+		if len(s) > MaxMessageBytes {
+			t.Fatalf("the message has %d bytes", len(s))
+		}
+		read := ParseMarker(s)
+		if read.Marker != m.Marker || !strings.HasPrefix(m.Message, read.Message) {
+			t.Errorf("%q has the marker %q and the message %q", s, read.Marker, read.Message)
+		}
+		for i := range maxSecrets {
+			if read.HasSecret(digestOf(i)) != (i < carried) {
+				t.Errorf("with %d secrets, whether it carries number %d is said to be %v", carried, i, read.HasSecret(digestOf(i)))
+			}
+		}
+	})
+}
+
+func TestSecretsAreToldInAFormOfFixedWidth(t *testing.T) {
+	t.Parallel()
+	marker := DigestMarker(sha256.Sum256([]byte("x")))
+	a, b := SecretPrefix(digestOf(1)), SecretPrefix(digestOf(2))
+	if len(a) != secretPrefixLen || a == b {
+		t.Fatalf("prefixes are %q and %q", a, b)
+	}
+	// In any order and twice: it is written in one form.
+	first, second := min(a, b), max(a, b)
+	m := Marking{Marker: marker, Run: Run{ID: "1", Commit: "c"}, Secrets: []string{second, first, second}, Message: "sec=mine"}
+	if got, want := m.String(), marker+" run=1 sha=c sec="+first+second+" | sec=mine"; got != want {
+		t.Errorf("written as %q, want %q", got, want)
+	}
+	for _, none := range []string{"", "abc", strings.Repeat("z", 64), digestOf(1)[2:], digestOf(1) + "00"} {
+		if got := SecretPrefix(none); got != "" || (Marking{Secrets: []string{""}}).HasSecret(none) {
+			t.Errorf("%q has the prefix %q", none, got)
+		}
+	}
+	// More than a Worker can have: the first ones are told, none is cut.
+	many := ParseMarker(Marking{Marker: marker, Secrets: prefixes(200)}.String())
+	if diff := cmp.Diff(prefixes(200)[:maxSecrets], many.Secrets); diff != "" {
+		t.Errorf("of 200 secrets (-want +got):\n%s", diff)
+	}
+	// What was written before secrets were told, and what only looks like them.
+	for _, message := range []string{"hello", "sec", "sec=", "sec=short", "sec=abcdef!", "sec=äbcde hello", "hello sec=abcdef"} {
+		if diff := cmp.Diff(Marking{Marker: marker, Run: Run{ID: "1"}, Message: message}, ParseMarker(marker+" run=1 "+message)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", message, diff)
+		}
+	}
 }
 
 func TestTheMarkerSurvivesTruncation(t *testing.T) {
@@ -138,6 +219,7 @@ func FuzzParseMarker(f *testing.F) {
 	f.Add("hb1:0123456789012345678901 run=1 ws=a%20b sha=c | hello")
 	f.Add("hb1:0123456789012345678901")
 	f.Add("hb1d:0123456789012345678901 | hello")
+	f.Add("hb1:0123456789012345678901 sha=c sec=abcdefghijkl hello")
 	f.Fuzz(func(t *testing.T, s string) {
 		m := ParseMarker(s)
 		if m.Marker == "" && m.Message != s {

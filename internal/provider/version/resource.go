@@ -140,7 +140,11 @@ func (m model) upload(ctx context.Context, data *tfkit.Data, diags *diag.Diagnos
 		diags.AddError("Cannot identify the version", tfkit.Sentence(err.Error()))
 		return bundle.Upload{}
 	}
-	annotations := map[string]string{cloudflare.AnnotationMessage: cloudflare.Marking{Marker: m.carried(mark), Message: m.Message.ValueString()}.String()}
+	marking := cloudflare.Marking{Marker: m.carried(mark), Message: m.Message.ValueString()}
+	for _, digest := range content.SecretDigests {
+		marking.Secrets = append(marking.Secrets, cloudflare.SecretPrefix(digest))
+	}
+	annotations := map[string]string{cloudflare.AnnotationMessage: marking.String()}
 	if tag := m.Tag.ValueString(); tag != "" {
 		annotations[cloudflare.AnnotationTag] = tag
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/canary"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/tfproto"
@@ -464,6 +465,35 @@ func TestImportOfAVersionWithSecretsNeedsNoKey(t *testing.T) {
 	if n := s.Writes() - before; n != 0 {
 		t.Errorf("%d requests wrote something", n)
 	}
+}
+
+func TestAVersionSaysWhichSecretsItCarries(t *testing.T) {
+	t.Parallel()
+	v := newVault(t, map[string]string{"password": random(t), "other": random(t)})
+	s, _ := secretStand(t, v)
+	secrets := map[string]any{"P": v.secret("password"), "Q": v.secret("password"), "T": map[string]any{"value_wo": random(t), "value_wo_version": "1"}}
+	config := s.config(tfproto.Object{"secrets": secrets, "message": "sec=mine"})
+	state := s.create(config)
+	f, err := sealed.Read(v.file, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := f.Digest(sealed.Path{"password"})
+	other, _ := f.Digest(sealed.Path{"other"})
+	made, err := s.client().Version(t.Context(), s.name, state.Object["id"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	marking := cloudflare.ParseMarker(made.Annotations[cloudflare.AnnotationMessage])
+	if !marking.HasSecret(password) || marking.HasSecret(other) || len(marking.Secrets) != 2 || marking.Message != "sec=mine" {
+		t.Errorf("the version says %+v", marking)
+	}
+	// It is adopted as before: the marker counts, and not what follows it.
+	s.restart()
+	if again := s.create(config); again.Object["id"] != state.Object["id"] {
+		t.Errorf("version %v was made beside %v", again.Object["id"], state.Object["id"])
+	}
+	s.wantVersions(1)
 }
 
 // send makes a request of the API that no resource makes.
