@@ -106,6 +106,6 @@ Environment:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(newDev(p), newVersion(p))
+	root.AddCommand(newDev(p), newSops(p), newVersion(p))
 	return root
 }

@@ -122,6 +122,13 @@ func (v Version) changesSecrets() bool {
 	return v.Annotations[AnnotationTriggeredBy] == triggeredBySecret
 }
 
+// ChangesSecrets reports whether the version was made by changing secrets of the
+// one before, and so carries the others on, which its message does not tell.
+func (v Version) ChangesSecrets() bool {
+	message := v.Annotations[AnnotationMessage]
+	return v.changesSecrets() || slices.ContainsFunc(secretVerbs[:], func(verb string) bool { return strings.HasPrefix(message, verb) })
+}
+
 // secrets are the names of the version's secrets.
 func (v Version) secrets() map[string]bool {
 	names := map[string]bool{}
@@ -164,6 +171,9 @@ func (s *SecretChanges) compare(was, is map[string]bool) {
 	}
 }
 
+// secretVerbs begin a message of `wrangler versions secret`.
+var secretVerbs = [...]string{`Updated secret "`, `Deleted secret "`}
+
 // secretsInMessage takes the names of secrets out of the message of a version that
 // a change of secrets made, and reports whether these are all. Two forms are known.
 // A self-hosted plane writes, with names as in the path of a URL,
@@ -177,7 +187,7 @@ func (s *SecretChanges) compare(was, is map[string]bool) {
 //
 // Anybody may write such a message, so names are to be compared with the bindings.
 func secretsInMessage(message string) (names []string, all bool) {
-	for _, verb := range [...]string{`Updated secret "`, `Deleted secret "`} {
+	for _, verb := range secretVerbs {
 		if rest, ok := strings.CutPrefix(message, verb); ok {
 			if name, ok := strings.CutSuffix(rest, `"`); ok && name != "" {
 				return []string{name}, true

@@ -34,8 +34,8 @@ type Mirror struct {
 // Change is what a Mirror makes of its file. It tells names and never a value.
 type Change struct {
 	Path                              string
-	New                               bool // there was no such file
-	Rotated                           bool // every value is encrypted anew
+	New                               bool     // there was no such file
+	Rotated                           bool     // every value is encrypted anew
 	Added, Changed, Removed, Retained []string // key paths, sorted
 	Recipients                        []string
 	// OtherRecipients says that the file keeps recipients that differ from those

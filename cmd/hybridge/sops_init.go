@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
+	"github.com/hybridge/terraform-provider-hybridge/internal/secretfile"
+)
+
+type sopsInitFlags struct{ key, config, pathRegex string }
+
+func newSopsInit(p process) *cobra.Command {
+	var f sopsInitFlags
+	cmd := &cobra.Command{
+		Use:   "init [flags]",
+		Short: "Make an age key and a creation rule",
+		Long: `Make an age key that only you can read, and a .sops.yaml which says that files
+like prod.enc.yaml are encrypted for it. It prints the recipient, which is public,
+and never the key.
+
+Nothing is overwritten: a key that is there already is used, and for a .sops.yaml
+that is there already it says which lines to add.`,
+		Example: `  hybridge sops init
+  hybridge sops init --key new.txt                     # after the old one has leaked
+  hybridge sops init --path-regex '^secrets/.*\.yaml$'`,
+		Args: noArguments,
+		RunE: func(*cobra.Command, []string) error { return sopsInit(p, f) },
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.key, "key", "", "`FILE` for the key (default sops/age/keys.txt in the configuration directory, where SOPS looks)")
+	fs.StringVar(&f.config, "config", sealed.ConfigName, "`FILE` for the creation rule")
+	fs.StringVar(&f.pathRegex, "path-regex", secretfile.DefaultPathRegex, "`REGEX` of the paths that are to be encrypted, relative to the config")
+	return cmd
+}
+
+func sopsInit(p process, f sopsInitFlags) error {
+	usual, usualErr := secretfile.DefaultKeyFile()
+	path := f.key
+	if path == "" {
+		if usualErr != nil {
+			return &exitError{exitUsage, usualErr}
+		}
+		path = usual
+	}
+	key, err := secretfile.EnsureKey(path, time.Now())
+	if err != nil {
+		return err
+	}
+	if key.Made {
+		fmt.Fprintf(p.stdout, "made the key %s\n", key.Path)
+	} else {
+		fmt.Fprintf(p.stdout, "the key %s is there already, and was left as it is\n", key.Path)
+	}
+	fmt.Fprintf(p.stdout, "its recipient is %s\n", key.Recipient)
+	rule, err := secretfile.EnsureRule(f.config, f.pathRegex, key.Recipient)
+	if err != nil {
+		return err
+	}
+	switch {
+	case rule.Made:
+		fmt.Fprintf(p.stdout, "made %s: files that %s fits are encrypted for it\n", rule.Config, f.pathRegex)
+	case rule.Named:
+		fmt.Fprintf(p.stdout, "%s names the recipient already\n", rule.Config)
+	default:
+		fmt.Fprintf(p.stdout, "%s is there already, and was left as it is. Add the recipient to a rule, or this rule below creation_rules:\n%s", rule.Config, rule.Lines)
+	}
+	if key.Tracked {
+		fmt.Fprintf(p.stderr, "hybridge: %s lies in a working copy of git: move it away, or name it in .gitignore, before you commit\n", key.Path)
+	}
+	fmt.Fprintf(p.stdout, `
+next:
+  * keep a copy of the key where only you find it: without it the files are lost
+`)
+	if path != usual {
+		fmt.Fprintf(p.stdout, "  * say where it is: export SOPS_AGE_KEY_FILE=%s, or age_key_file in the provider's sops block\n", key.Path)
+	}
+	fmt.Fprintf(p.stdout, `  * write a file: sops edit prod.enc.yaml, or hybridge sops pull doppler --help
+  * give it to others: add their recipients to %s, then sops updatekeys FILE
+  * look after it: hybridge sops check, before each commit
+`, rule.Config)
+	return nil
+}
