@@ -31,7 +31,7 @@ import (
 const patience = time.Minute
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hybridge": main})
+	testscript.Main(m, map[string]func(){"hybridge": recorded})
 }
 
 // TestScripts runs testdata/script: each file is a story that a user could play.
@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("HYBRIDGE_WORKERD", workerd)
 			env.Values[childrenKey{}] = new([]int)
-			return nil
+			return setUpSops(env)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready":    cmdReady,
@@ -58,6 +58,11 @@ func TestScripts(t *testing.T) {
 			"mode":     cmdMode,
 			"await":    cmdAwait,
 			"versions": cmdVersions,
+			"seal":     cmdSeal,
+			"digest":   cmdDigest,
+			"carry":    cmdCarry,
+			"doppler":  cmdDoppler,
+			"nowhere":  cmdNowhere,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -90,14 +90,18 @@ config, with read access, suffices.
 }
 
 func sopsPullDoppler(p process, f dopplerFlags) error {
-	for name, value := range map[string]string{"project": f.project, "config": f.config, "out": f.out} {
-		if value == "" {
-			return usageError("--project, --config and --out are needed, but --%s is missing", name)
+	for _, needed := range []struct{ name, value string }{{"project", f.project}, {"config", f.config}, {"out", f.out}} {
+		if needed.value == "" {
+			return usageError("--project, --config and --out are needed, but --%s is missing", needed.name)
 		}
 	}
 	format, err := formatOf(f.format, writable...)
 	if err != nil {
 		return err
+	}
+	mirror := secretfile.Mirror{Path: f.out, Format: format, Age: f.age, Rotate: f.rotate}
+	if err := mirror.Check(); err != nil {
+		return &exitError{exitUsage, err}
 	}
 	store, err := f.identities.store()
 	if err != nil {
@@ -129,7 +133,7 @@ func sopsPullDoppler(p process, f dopplerFlags) error {
 			delete(secrets, name)
 		}
 	}
-	mirror := secretfile.Mirror{Path: f.out, Format: format, Secrets: secrets, Age: f.age, Rotate: f.rotate}
+	mirror.Secrets = secrets
 	change, err := mirror.Plan(ctx, store, time.Now())
 	if err != nil {
 		return err

@@ -26,6 +26,10 @@ const (
 	envBaseURL = "CLOUDFLARE_BASE_URL"
 )
 
+// retries is less than what an apply bears: whoever looks for a leak rather hears
+// at once which plane is down.
+var retries = 2
+
 // Environment is the plane that the environment names, as the provider has it.
 func Environment(getenv func(string) string, userAgent string) (Plane, error) {
 	for _, name := range []string{envToken, envAccount} {
@@ -35,7 +39,7 @@ func Environment(getenv func(string) string, userAgent string) (Plane, error) {
 	}
 	return Plane{Name: "default", Open: func(context.Context) (*cloudflare.Client, error) {
 		return cloudflare.New(cloudflare.Config{
-			BaseURL: getenv(envBaseURL), AccountID: getenv(envAccount), Token: getenv(envToken), UserAgent: userAgent,
+			BaseURL: getenv(envBaseURL), AccountID: getenv(envAccount), Token: getenv(envToken), UserAgent: userAgent, MaxRetries: &retries,
 		})
 	}}, nil
 }
@@ -88,7 +92,7 @@ func ReadPlanes(path string, store *sealed.Store, getenv func(string) string, us
 				return nil, err
 			}
 			return cloudflare.New(cloudflare.Config{
-				Plane: name, BaseURL: e.BaseURL, AccountID: e.AccountID, Token: token.Reveal(), UserAgent: userAgent,
+				Plane: name, BaseURL: e.BaseURL, AccountID: e.AccountID, Token: token.Reveal(), UserAgent: userAgent, MaxRetries: &retries,
 			})
 		}})
 	}

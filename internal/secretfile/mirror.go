@@ -48,13 +48,25 @@ type Change struct {
 // Nothing reports whether the file stays as it is.
 func (c *Change) Nothing() bool { return c.after == nil }
 
+// Check refuses a Mirror whose file can never be written, whatever its secrets are.
+func (m Mirror) Check() error {
+	if f := m.format(); f == sealed.Binary || f == sealed.INI {
+		return fmt.Errorf("%s: nothing can be written in the format %s: give it a name that ends in .yaml, .json or .env, or name the format with --format", m.Path, f)
+	}
+	return nil
+}
+
+func (m Mirror) format() sealed.Format {
+	if m.Format == "" {
+		return sealed.FormatOf(m.Path)
+	}
+	return m.Format
+}
+
 // Plan works out what the file would become. It writes nothing.
 func (m Mirror) Plan(ctx context.Context, store *sealed.Store, now time.Time) (*Change, error) {
-	if m.Format == "" {
-		m.Format = sealed.FormatOf(m.Path)
-	}
-	if m.Format == sealed.Binary || m.Format == sealed.INI {
-		return nil, fmt.Errorf("%s: nothing can be written in the format %s: give it a name that ends in .yaml, .json or .env, or name the format with --format", m.Path, m.Format)
+	if err := m.Check(); err != nil {
+		return nil, err
 	}
 	before, err := os.ReadFile(m.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,7 +75,7 @@ func (m Mirror) Plan(ctx context.Context, store *sealed.Store, now time.Time) (*
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", m.Path, bare(err))
 	}
-	file, err := sealed.Parse(m.Path, m.Format, before)
+	file, err := sealed.Parse(m.Path, m.format(), before)
 	if err != nil {
 		// Whatever else it is, it is not ours to replace.
 		return nil, fmt.Errorf("%w; or name another file with --out", err)
@@ -96,7 +108,7 @@ func (m Mirror) create(c *Change, now time.Time) (*Change, error) {
 		m.compare(c, nil, nil)
 	}
 	c.Recipients = to.Names()
-	c.after, err = sealed.Seal(m.Path, m.Format, m.entries(), to, now)
+	c.after, err = sealed.Seal(m.Path, m.format(), m.entries(), to, now)
 	return c, err
 }
 
