@@ -84,6 +84,20 @@ func TestPlaneAndClientShareNoTypes(t *testing.T) {
 	}
 }
 
+func TestLookingAfterSecretsKnowsNoPlane(t *testing.T) {
+	t.Parallel()
+	for name, may := range map[string][]string{
+		"doppler": {"sealed"}, "secretfile": {"sealed"}, "leak": {"sealed", "cloudflare"},
+	} {
+		for pkg := range imports(t, "-deps", "./internal/"+name) {
+			own, ok := strings.CutPrefix(pkg, module+"/internal/")
+			if ok && own != name && !slices.Contains(may, own) {
+				t.Errorf("internal/%s links internal/%s", name, own)
+			}
+		}
+	}
+}
+
 func TestLeavesStandAlone(t *testing.T) {
 	t.Parallel()
 	for _, leaf := range []string{"bundle", "sealed", "supervise", "fault"} {

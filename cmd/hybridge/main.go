@@ -88,7 +88,8 @@ Environment:
   HYBRIDGE_LOG       level of the log: trace, debug, info, warn, error, off
   HYBRIDGE_WORKERD   path of the workerd binary`,
 		Example: `  hybridge dev                                     # a plane on this machine
-  hybridge dev -- terraform apply                  # a plane for the time of one command`,
+  hybridge dev -- terraform apply                  # a plane for the time of one command
+  hybridge sops check                              # the SOPS files of Workers' secrets`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError("unknown command %q; \"hybridge help\" lists them", args[0])

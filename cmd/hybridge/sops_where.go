@@ -72,6 +72,16 @@ be asked, or wrong usage.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error { return sopsWhere(p, f, args[0]) },
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 || f.file == "" || f.file == "-" {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			file, err := sealed.Read(f.file, sealed.Format(f.format))
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return file.Keys(), cobra.ShellCompDirectiveNoFileComp
+		},
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&f.file, "file", "", "SOPS `FILE` that KEY is in; \"-\" for stdin")
