@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,7 +78,11 @@ next:
   * keep a copy of the key where only you find it: without it the files are lost
 `)
 	if path != usual {
-		fmt.Fprintf(p.stdout, "  * say where it is: export SOPS_AGE_KEY_FILE=%s, or age_key_file in the provider's sops block\n", key.Path)
+		where, err := filepath.Abs(path)
+		if err != nil {
+			where = path
+		}
+		fmt.Fprintf(p.stdout, "  * say where it is: export SOPS_AGE_KEY_FILE='%s', or age_key_file in the provider's sops block\n", where)
 	}
 	fmt.Fprintf(p.stdout, `  * write a file: sops edit prod.enc.yaml, or hybridge sops pull doppler --help
   * give it to others: add their recipients to %s, then sops updatekeys FILE
