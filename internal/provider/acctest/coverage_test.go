@@ -183,7 +183,9 @@ func TestDescriptionsSayWhatAReaderNeeds(t *testing.T) {
 // namedLikeASecret are attributes that sound like a secret, are stored, and hold
 // none: "kind path", each with the reason. A key path or a name tells what the
 // SOPS file beside it tells everybody.
-var namedLikeASecret = map[string]string{}
+var namedLikeASecret = map[string]string{
+	"hybridge_worker_version secrets.key": "a key path in the SOPS file, whose names are readable anyhow",
+}
 
 // soundsSecret is what a secret's name has in it.
 var soundsSecret = regexp.MustCompile(`(?i)(^|_)(secret|token|key|password|passphrase|credential)s?($|_)`)

@@ -170,10 +170,12 @@ func (m model) keepSecrets(ctx context.Context, p *tfkit.Plane, up *bundle.Uploa
 	if !m.KeepSecrets.ValueBool() {
 		return true
 	}
-	kept, err := keptSecrets(ctx, p.Client, m.Worker.ValueString(), up.Bindings)
+	kept, carried, err := keptSecrets(ctx, p.Client, m.Worker.ValueString(), up.Bindings)
 	if err == nil {
 		maps.Copy(up.Bindings, kept)
 		marking := cloudflare.ParseMarker(up.Annotations[cloudflare.AnnotationMessage])
+		// Which of them were kept, nothing tells: one too many is a look too many.
+		marking.Secrets = append(marking.Secrets, carried...)
 		if marking.Marker, err = uniqueMarker(); err == nil {
 			marking.Marker = m.carried(marking.Marker)
 			up.Annotations[cloudflare.AnnotationMessage] = marking.String()

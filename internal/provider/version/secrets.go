@@ -213,14 +213,17 @@ func (s secretModel) open(ctx context.Context, store *sealed.Store) (sealed.Secr
 }
 
 // keptSecrets are inherit bindings for the secrets of the live version that the
-// upload does not name. Of a split deployment the largest share counts.
-func keptSecrets(ctx context.Context, client *cloudflare.Client, worker string, named map[string]json.RawMessage) (map[string]json.RawMessage, error) {
+// upload does not name, and what that version says of the secrets it carries. Of a
+// split deployment the largest share counts.
+func keptSecrets(ctx context.Context, client *cloudflare.Client, worker string, named map[string]json.RawMessage) (
+	kept map[string]json.RawMessage, carried []string, err error,
+) {
 	live, err := client.LiveDeployment(ctx, worker)
 	if err != nil || live == nil {
 		if cloudflare.IsNotFound(err) {
 			err = nil
 		}
-		return nil, err
+		return nil, nil, err
 	}
 	share := slices.MaxFunc(live.Versions, func(a, b cloudflare.Share) int {
 		switch {
@@ -234,9 +237,9 @@ func keptSecrets(ctx context.Context, client *cloudflare.Client, worker string, 
 	})
 	v, err := client.Version(ctx, worker, share.VersionID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	kept := map[string]json.RawMessage{}
+	kept = map[string]json.RawMessage{}
 	for _, raw := range v.Bindings {
 		var b struct{ Name, Type string }
 		if json.Unmarshal(raw, &b) != nil || !slices.Contains(secretKinds, b.Type) {
@@ -246,7 +249,10 @@ func keptSecrets(ctx context.Context, client *cloudflare.Client, worker string, 
 			kept[b.Name] = jsonObject(map[string]any{"type": "inherit", "version_id": share.VersionID})
 		}
 	}
-	return kept, nil
+	if len(kept) > 0 {
+		carried = cloudflare.ParseMarker(v.Annotations[cloudflare.AnnotationMessage]).Secrets
+	}
+	return kept, carried, nil
 }
 
 // uniqueMarker marks a version that nobody may adopt: with it go secrets that its

@@ -337,13 +337,24 @@ func TestUndeclaredSecretsGoUnlessTheyAreKept(t *testing.T) {
 	if p := s.plan(state, kept); !p.Empty() {
 		t.Errorf("the next plan changes %v", changed(p))
 	}
+	// What was declared once and is only kept now can still be found after a leak.
+	s.send("POST", "workers/scripts/"+s.name+"/deployments?force=true", map[string]any{
+		"strategy": "percentage", "versions": []any{map[string]any{"version_id": first.Object["id"], "percentage": 100}},
+	})
+	s.restart()
+	undeclared := s.create(s.config(tfproto.Object{"keep_secrets": true, "vars": map[string]any{"V": "3"}}))
+	if v, err := s.client().Version(t.Context(), s.worker, undeclared.Object["id"].(string)); err != nil {
+		t.Error(err)
+	} else if digest, _ := first.Object["secret_digests"].(map[string]any)["MINE"].(string); !cloudflare.ParseMarker(v.Annotations[cloudflare.AnnotationMessage]).HasSecret(digest) {
+		t.Errorf("the version does not say that it carries MINE: %v", v.Annotations)
+	}
 	// Its digest says nothing about FOREIGN, so nobody may take it for theirs.
 	s.restart()
 	s.create(s.config(tfproto.Object{"secrets": declared, "vars": map[string]any{"V": "2"}}))
 	if diff := cmp.Diff(map[string]string{"MINE": mine, "V": "2"}, seen.last()); diff != "" {
 		t.Errorf("without keep_secrets (-want +got):\n%s", diff)
 	}
-	s.wantVersions(4)
+	s.wantVersions(5)
 }
 
 func TestKeepingSecretsOfAWorkerThatWasNeverDeployed(t *testing.T) {
