@@ -106,6 +106,14 @@ func (e *TransportError) Error() string {
 
 func (e *TransportError) Unwrap() error { return e.Err }
 
+// IsUnreachable reports whether an error means that the plane was never asked: it
+// cannot be reached, or its token cannot be had.
+func IsUnreachable(err error) bool {
+	var transport *TransportError
+	var token *TokenError
+	return errors.As(err, &token) || errors.As(err, &transport) && !transport.Sent
+}
+
 // AnswerError says that something answered that is not the Cloudflare API.
 type AnswerError struct {
 	Plane       string
@@ -175,12 +183,6 @@ func IsSecretsChanged(err error) bool {
 func IsForbidden(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Status == http.StatusForbidden
-}
-
-// IsUnreachable reports whether the plane could not be reached at all.
-func IsUnreachable(err error) bool {
-	var e *TransportError
-	return errors.As(err, &e) && !e.Sent
 }
 
 // outcomeUnknown reports whether a call that failed with err may have taken

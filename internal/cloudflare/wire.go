@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -45,6 +46,37 @@ type wire struct {
 	sent    atomic.Int64
 
 	withheld withheld
+
+	mu      sync.Mutex
+	down    *TransportError // the plane could not be reached, whatever was tried
+	downTil time.Time       // so long it is not tried again
+}
+
+// downFor is how long a plane that could not be reached is left alone: one that is
+// down costs a run its retries once, and not once for each of its objects.
+const downFor = 15 * time.Second
+
+// isDown returns why the plane is left alone, as the error of this request.
+func (w *wire) isDown(req *http.Request) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.down == nil || time.Now().After(w.downTil) {
+		return nil
+	}
+	e := *w.down
+	e.Method, e.Path = req.Method, w.path(req)
+	return &e
+}
+
+// noteDown remembers the outcome of a request that is not tried any more.
+func (w *wire) noteDown(err error) {
+	var e *TransportError
+	if !errors.As(err, &e) || e.Sent {
+		e = nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down, w.downTil = e, time.Now().Add(downFor)
 }
 
 func newWire(cfg Config, base *url.URL, edge bool, token *token) *wire {
@@ -101,18 +133,23 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	w.withheld.add(token) // before anything can come back with it
+	if err := w.isDown(req); err != nil {
+		return nil, err
+	}
 	for attempt := 0; ; attempt++ {
 		if err := w.budget.wait(ctx); err != nil {
 			return nil, err
 		}
 		res, header, err := w.once(req, token, attempt)
 		if err == nil {
+			w.noteDown(nil)
 			return res, nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if attempt >= w.retries || !repeatable(req.Method, header, err) {
+			w.noteDown(err)
 			return nil, err
 		}
 		wait := backoff(attempt)

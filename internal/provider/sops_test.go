@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest"
@@ -155,7 +156,7 @@ func TestPlanningNeedsNoTokenUntilAPlaneIsAsked(t *testing.T) {
 			expect(t, d, "sops.age_key of the provider block is only known after apply", "nothing stands in for it")
 		}
 		if name == "missing" {
-			expect(t, d, "none.txt", "does not exist")
+			expect(t, d, "none.txt", "cannot be read")
 		}
 	}
 	// What needs no key to be seen is seen at plan.
@@ -166,7 +167,7 @@ func TestPlanningNeedsNoTokenUntilAPlaneIsAsked(t *testing.T) {
 		expect(t, planWorker(t, p, nil), "at plane", "api_token_sops", file, want)
 	}
 	p := acctest.Proto(t, acctest.NoEnv, tfproto.Object{"account_id": account, "api_token_sops": map[string]any{"file": "nowhere.yaml", "key": "token"}})
-	expect(t, planWorker(t, p, nil), "at plane", "nowhere.yaml", "does not exist")
+	expect(t, planWorker(t, p, nil), "at plane", "nowhere.yaml", "cannot be read")
 }
 
 func TestATokenThatIsNoneIsNotShown(t *testing.T) {
@@ -226,6 +227,75 @@ provider "hybridge" {
 		{Config: workers("good", "good2", "good3", "lost", "down"), ExpectError: says(`plane "down"`, "http://127.0.0.1:1/client/v4", "cannot be reached")},
 		{Config: workers("good", "good2", "good3"), PlanOnly: true},
 		{Config: workers("good")},
+	}})
+}
+
+// TestAPlaneThatGoesDownHoldsUpNobody: what lives on it stays as it was known, and
+// what lives elsewhere is planned and applied.
+func TestAPlaneThatGoesDownHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	box, stranger := acctest.NewStrongbox(t), acctest.NewStrongbox(t)
+	planes := map[string]*acctest.Plane{"good": acctest.NewPlane(t), "down": acctest.NewPlane(t), "lost": acctest.NewPlane(t)}
+	config := func(broken bool, greeting string) string {
+		var b strings.Builder
+		fmt.Fprintf(&b, "provider \"hybridge\" {\n  max_retries = 0\n  sops = { age_key_file = %q, env_allowed = false }\n  planes = {\n", box.KeyFile)
+		for name, plane := range planes {
+			url, file := plane.URL, box.Seal(t, name+".enc.yaml", map[string]string{"token": plane.Token})
+			if broken && name == "down" {
+				url = "http://127.0.0.1:1/client/v4"
+			}
+			if broken && name == "lost" {
+				file = stranger.Seal(t, name+".enc.yaml", map[string]string{"token": plane.Token})
+			}
+			fmt.Fprintf(&b, "    %s = { base_url = %q, account_id = %q, api_token_sops = { file = %q, key = \"token\" } }\n", name, url, plane.AccountID, file)
+		}
+		b.WriteString("  }\n}\n")
+		for name := range planes {
+			value := "first"
+			if name == "good" {
+				value = greeting
+			}
+			fmt.Fprintf(&b, `
+resource "hybridge_worker" %[1]q {
+  name  = "api"
+  plane = %[1]q
+}
+resource "hybridge_worker_version" %[1]q {
+  worker             = hybridge_worker.%[1]s.id
+  plane              = %[1]q
+  compatibility_date = "2026-01-01"
+  script             = "export default {}"
+  vars               = { GREETING = %[2]q }
+  lifecycle { create_before_destroy = true }
+}
+resource "hybridge_worker_deployment" %[1]q {
+  worker     = hybridge_worker.%[1]s.id
+  plane      = %[1]q
+  version_id = hybridge_worker_version.%[1]s.id
+}
+`, name, value)
+		}
+		return b.String()
+	}
+	acctest.Terraform(t, acctest.NoEnv, resource.TestCase{Steps: []resource.TestStep{
+		{Config: config(false, "first")},
+		{Config: config(true, "first"), PlanOnly: true},
+		{
+			Config: config(true, "second"),
+			Check: func(*terraform.State) error {
+				for name, plane := range planes {
+					want := 1
+					if name == "good" {
+						want = 2
+					}
+					if n := plane.Faults.Count("POST", "/client/v4/accounts/*/workers/workers/*/versions"); n != want {
+						return fmt.Errorf("%s got %d versions, want %d", name, n, want)
+					}
+				}
+				return nil
+			},
+		},
+		{Config: config(false, "second"), PlanOnly: true},
 	}})
 }
 

@@ -82,6 +82,8 @@ func (m model) checkVersion(ctx context.Context, p *tfkit.Plane, diags *diag.Dia
 	}
 	exists, err := p.Client.VersionExists(ctx, m.Worker.ValueString(), m.VersionID.ValueString())
 	switch {
+	case p.Name != tfkit.DefaultPlane && cloudflare.IsUnreachable(err):
+		// One of many planes is down: the apply will say so, and the others go on.
 	case err != nil && !cloudflare.IsNotFound(err):
 		diags.Append(m.attempt("plan", p).Failed(err))
 	case !exists && m.workerExists(ctx, p):

@@ -80,8 +80,7 @@ func (r *deploymentResource) Read(ctx context.Context, req resource.ReadRequest,
 		case cloudflare.IsNotFound(err), err == nil && live == nil:
 			return false
 		case err != nil:
-			diags.Append(m.attempt("read", p).Failed(err))
-			return false
+			return m.attempt("read", p).ReadFailed(err, diags)
 		}
 		m.warnOfSecrets(ctx, *live, p, diags)
 		m.setLive(live, p.AccountID)

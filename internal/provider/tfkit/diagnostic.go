@@ -45,6 +45,21 @@ func (a Attempt) FailedBecause(err error, remedy string) diag.Diagnostic {
 	return diag.NewErrorDiagnostic(fmt.Sprintf("Cannot %s %s", a.Verb, a.Kind), b.String())
 }
 
+// ReadFailed adds what kept a Read from its answer and reports whether the object
+// stays as it was known. It does where a named plane cannot be asked at all: one of
+// many planes that is down must not keep the others from being planned. That is a
+// warning; whatever has to change there fails at apply. The default plane is what
+// the configuration is about, so there it is an error.
+func (a Attempt) ReadFailed(err error, diags *diag.Diagnostics) (keep bool) {
+	if a.Plane.Name == DefaultPlane || !cloudflare.IsUnreachable(err) {
+		diags.Append(a.Failed(err))
+		return false
+	}
+	diags.AddWarning("Plane cannot be asked", a.Failed(err).Detail()+fmt.Sprintf("\n\nThe %s is planned as it was last known; what happened to it since is not seen. "+
+		"Other planes are planned and applied as usual. What has to change on this one will fail at apply.", a.object()))
+	return true
+}
+
 func (a Attempt) object() string {
 	if a.Name == "" {
 		return a.Kind

@@ -220,8 +220,7 @@ func (r *versionResource) Read(ctx context.Context, req resource.ReadRequest, re
 		case cloudflare.IsNotFound(err):
 			return false
 		case err != nil:
-			diags.Append(m.attempt("read", p).Failed(err))
-			return false
+			return m.attempt("read", p).ReadFailed(err, diags)
 		}
 		diags.Append(rememberName(ctx, resp.Private, m.Worker, w.Name)...)
 		return exists

@@ -142,8 +142,7 @@ func (r *workerResource) Read(ctx context.Context, req resource.ReadRequest, res
 		case cloudflare.IsNotFound(err):
 			return false
 		case err != nil:
-			diags.Append(m.attempt("read", p).Failed(err))
-			return false
+			return m.attempt("read", p).ReadFailed(err, diags)
 		}
 		m.setAll(ctx, w, p.AccountID, diags)
 		return true
