@@ -6,6 +6,7 @@ package doppler
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -196,15 +197,26 @@ func (c *Client) once(ctx context.Context, at string) ([]byte, error) {
 	return body, nil
 }
 
-// unreached says why there was no answer. The address in the error of net/http
-// names the project, not the token.
+// unreached says why there was no answer. The errors of net/http quote what they
+// could not read, so of them only those of the network and of TLS are passed on.
 func (c *Client) unreached(err error) error {
 	var cause *url.Error
-	if errors.As(err, &cause) {
-		if cause.Timeout() {
-			return fmt.Errorf("%s does not answer within %s: check the network", c.base.Host, c.cfg.Timeout)
-		}
-		err = cause.Err
+	if errors.As(err, &cause) && cause.Timeout() {
+		return fmt.Errorf("%s does not answer within %s: check the network", c.base.Host, c.cfg.Timeout)
+	}
+	var network *net.OpError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &network):
+		err = network
+	case errors.As(err, &certificate):
+		err = certificate
+	case errors.Is(err, http.ErrSchemeMismatch):
+		err = http.ErrSchemeMismatch
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		err = errors.New("it ends the connection without an answer")
+	default:
+		return fmt.Errorf("%s, or a proxy before it, gives no answer that can be read: check --base-url and HTTPS_PROXY", c.base.Host)
 	}
 	return fmt.Errorf("%s cannot be reached: %w: check --base-url and the network", c.base.Host, err)
 }

@@ -227,6 +227,53 @@ func TestWhatDoesNotPassSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatIsNoHTTPIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{
+		"{\"A\":\"leak\"}\r\n\r\n",
+		"HTTP/1.1 leak\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n{\"A\": \"leak\"}\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: leak\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: leak\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nleak\r\n",
+		"HTTP/1.1 302 Found\r\nLocation: http://a b/leak\r\nContent-Length: 0\r\n\r\n",
+		"",
+	} {
+		s := newShop(t, slices.Repeat([]http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = conn.Write([]byte(answer))
+			_ = conn.Close()
+		}}, 9)...)
+		_, err := s.download()
+		if err == nil || strings.Contains(s.said.String(), "leak") || !strings.Contains(err.Error(), "after 5 attempts") {
+			t.Errorf("after %q: %v\n%s", answer, err, s.said.String())
+		}
+	}
+}
+
+func TestWhoeverCannotBeReachedIsNamed(t *testing.T) {
+	t.Parallel()
+	plain := newShop(t)
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(secure.Close)
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	for base, want := range map[string]string{
+		strings.Replace(plain.URL, "http:", "https:", 1): "HTTP response to HTTPS client",
+		secure.URL: "certificate",
+		closed.URL: "connection refused",
+	} {
+		_, err := plain.download(func(c *doppler.Config) { c.BaseURL = base })
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "cannot be reached") {
+			t.Errorf("%s: %v", base, err)
+		}
+	}
+}
+
 func TestARedirectTakesTheTokenNowhere(t *testing.T) {
 	t.Parallel()
 	reached := make(chan string, 9)
