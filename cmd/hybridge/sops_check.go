@@ -33,8 +33,9 @@ refers to them:
     hybridge_sops_file without such a file, without such a value in it, or with
     one that does not decrypt. Only literals and path.module are followed.
 
-Directories .git, .terraform and node_modules are left out, and links are not
-followed. A PATH that is a file has to be a SOPS file.
+Directories .git, .terraform and node_modules are left out, and so are links below
+a directory. A PATH that is a file has to be a SOPS file. A PATH may be a pattern,
+in which ** stands for any directories.
 
 ` + identityHelp + `
 
@@ -42,6 +43,7 @@ Exit codes: 0 all is well; 1 there are findings; 2 the check could not be made.`
 		Example: `  hybridge sops check
   hybridge sops check --no-decrypt                     # in CI, without a key
   hybridge sops check --age-key-file key.txt --no-env infra prod.enc.yaml
+  hybridge sops check '**/*.enc.yaml'
   hybridge sops check --json | jq '.files[] | select(.problems != [])'`,
 		RunE: func(_ *cobra.Command, args []string) error { return sopsCheck(p, f, args) },
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 	"github.com/hybridge/terraform-provider-hybridge/internal/secretfile"
 )
 
@@ -25,7 +24,7 @@ like prod.enc.yaml are encrypted for it. It prints the recipient, which is publi
 and never the key.
 
 Nothing is overwritten: a key that is there already is used, and for a .sops.yaml
-that is there already it says which lines to add.`,
+that is there already, here or above, it says which lines to add.`,
 		Example: `  hybridge sops init
   hybridge sops init --key new.txt                     # after the old one has leaked
   hybridge sops init --path-regex '^secrets/.*\.yaml$'`,
@@ -34,7 +33,7 @@ that is there already it says which lines to add.`,
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&f.key, "key", "", "`FILE` for the key (default sops/age/keys.txt in the configuration directory, where SOPS looks)")
-	fs.StringVar(&f.config, "config", sealed.ConfigName, "`FILE` for the creation rule")
+	fs.StringVar(&f.config, "config", "", "`FILE` for the creation rule (default the .sops.yaml that SOPS would take here, else a new one)")
 	fs.StringVar(&f.pathRegex, "path-regex", secretfile.DefaultPathRegex, "`REGEX` of the paths that are to be encrypted, relative to the config")
 	return cmd
 }
@@ -58,7 +57,11 @@ func sopsInit(p process, f sopsInitFlags) error {
 		fmt.Fprintf(p.stdout, "the key %s is there already, and was left as it is\n", key.Path)
 	}
 	fmt.Fprintf(p.stdout, "its recipient is %s\n", key.Recipient)
-	rule, err := secretfile.EnsureRule(f.config, f.pathRegex, key.Recipient)
+	config := f.config
+	if config == "" {
+		config = secretfile.ConfigHere()
+	}
+	rule, err := secretfile.EnsureRule(config, f.pathRegex, key.Recipient)
 	if err != nil {
 		return err
 	}
@@ -84,7 +87,10 @@ next:
 		}
 		fmt.Fprintf(p.stdout, "  * say where it is: export SOPS_AGE_KEY_FILE='%s', or age_key_file in the provider's sops block\n", where)
 	}
-	fmt.Fprintf(p.stdout, `  * write a file: sops edit prod.enc.yaml, or hybridge sops pull doppler --help
+	fmt.Fprintf(p.stdout, `  * encrypt a file: sops encrypt --in-place prod.enc.yaml; change it: sops edit prod.enc.yaml
+    or write one from Doppler: hybridge sops pull doppler --help
+  * refer to a value of it in Terraform:
+    secrets = { DB_PASSWORD = { sops_file = "${path.module}/prod.enc.yaml", key = "db.password" } }
   * give it to others: add their recipients to %s, then sops updatekeys FILE
   * look after it: hybridge sops check, before each commit
 `, rule.Config)

@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bmatcuk/doublestar/v4"
+
 	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 )
 
@@ -71,38 +73,25 @@ type Check struct {
 // skipped are directories of other programs.
 var skipped = []string{".git", ".hg", ".svn", ".terraform", "node_modules"}
 
-// Run checks these files, and everything below these directories. An error says
-// that the check could not be made.
+// Run checks these files, and everything below these directories. A path that does
+// not exist is a pattern, in which ** stands for any directories. An error says that
+// the check could not be made.
 func (c Check) Run(ctx context.Context, paths []string) (*Report, error) {
 	r := &run{
 		Check: c, ctx: ctx, configs: map[string]string{}, seen: map[string]bool{},
 		report: Report{Files: []FileReport{}, References: []ReferenceReport{}},
 	}
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w: check the path", path, bare(err))
+	files, dirs, err := expand(paths)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range files { // first: of a file that is met below a directory less is asked
+		if err := r.file(path, !isConfiguration(path)); err != nil {
+			return nil, err
 		}
-		if !info.IsDir() {
-			if err := r.file(path, !isConfiguration(path)); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		err = filepath.WalkDir(path, func(at string, entry fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return fmt.Errorf("%s cannot be read: %w: check its permissions", at, bare(err))
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case entry.IsDir() && at != path && slices.Contains(skipped, entry.Name()):
-				return filepath.SkipDir
-			case entry.Type().IsRegular():
-				return r.file(at, false)
-			}
-			return nil
-		})
-		if err != nil {
+	}
+	for _, dir := range dirs {
+		if err := r.directory(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -116,12 +105,58 @@ func (c Check) Run(ctx context.Context, paths []string) (*Report, error) {
 	return &r.report, nil
 }
 
+// expand tells files from directories, and puts what a pattern fits in its place.
+func expand(paths []string) (files, dirs []string, err error) {
+	for _, path := range paths {
+		fitting := []string{path}
+		if _, statErr := os.Stat(path); errors.Is(statErr, fs.ErrNotExist) && strings.ContainsAny(path, "*?[{") {
+			if fitting, err = doublestar.FilepathGlob(path); err != nil || len(fitting) == 0 {
+				return nil, nil, fmt.Errorf("the pattern %s fits no file: check it, and the directory that it starts from", path)
+			}
+		}
+		for _, path := range fitting {
+			info, err := os.Stat(path)
+			switch {
+			case err != nil:
+				return nil, nil, fmt.Errorf("%s cannot be read: %w: check the path", path, bare(err))
+			case info.IsDir():
+				dirs = append(dirs, path)
+			case info.Mode().IsRegular():
+				files = append(files, path)
+			default:
+				return nil, nil, fmt.Errorf("%s is neither a file nor a directory: check the path", path)
+			}
+		}
+	}
+	return files, dirs, nil
+}
+
 type run struct {
 	Check
 	ctx     context.Context
 	configs map[string]string // of .sops.yaml, by directory
 	seen    map[string]bool
 	report  Report
+}
+
+// directory looks at the files below dir.
+func (r *run) directory(dir string) error {
+	// With a separator at its end a link to a directory is followed, too: whoever
+	// names one wants to know what is behind it.
+	root := dir + string(filepath.Separator)
+	return filepath.WalkDir(root, func(at string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s cannot be read: %w: check its permissions", at, bare(err))
+		case r.ctx.Err() != nil:
+			return r.ctx.Err()
+		case entry.IsDir() && at != root && slices.Contains(skipped, entry.Name()):
+			return filepath.SkipDir
+		case entry.Type().IsRegular():
+			return r.file(at, false)
+		}
+		return nil
+	})
 }
 
 // file looks whether a file is of interest. One that was named has to be.
@@ -187,6 +222,12 @@ func (r *run) ruled(path string) (bool, error) {
 func (r *run) sealedFile(path string, text []byte, named, ruled bool) {
 	format := sealed.FormatOf(path)
 	f, err := sealed.Parse(path, format, text)
+	if err != nil && format == sealed.Binary && looksSealed(text) {
+		// Its name says nothing, so its text says which format it has.
+		if sniffed, otherErr := sealed.Parse(path, sealed.Sniff(string(text)), text); otherErr == nil {
+			f, err = sniffed, nil
+		}
+	}
 	report := FileReport{Path: path, Recipients: []string{}, Plain: []string{}, Problems: []Problem{}}
 	if err != nil {
 		foreign := sealed.CodeOf(err) == sealed.NotSOPS || format == sealed.Binary && !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{"))

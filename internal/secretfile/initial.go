@@ -118,6 +118,16 @@ type Rule struct {
 	Lines string
 }
 
+// ConfigHere is the configuration file that SOPS takes in the working directory: the
+// nearest one above, which one in this directory would hide; else that to be made.
+func ConfigHere() string {
+	found := sealed.FindConfig(".")
+	if here, err := filepath.Abs(sealed.ConfigName); err != nil || found == "" || found == here {
+		return sealed.ConfigName
+	}
+	return found
+}
+
 // EnsureRule makes a configuration file with a rule that gives the files which
 // pathRegex fits to a recipient. An existing file is never changed.
 func EnsureRule(config, pathRegex, recipient string) (Rule, error) {

@@ -68,6 +68,11 @@ func (m Mirror) Plan(ctx context.Context, store *sealed.Store, now time.Time) (*
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
+	if len(m.Secrets) == 0 {
+		// That a whole config was emptied is less likely than a wrong name or server,
+		// and every Worker would lose its secrets.
+		return nil, fmt.Errorf("%s: there is no secret to write: check what you asked for, or remove the file", m.Path)
+	}
 	before, err := os.ReadFile(m.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m.create(&Change{Path: m.Path, New: true}, now)
