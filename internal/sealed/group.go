@@ -4,6 +4,7 @@ package sealed
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -98,6 +99,9 @@ func readKey(kind string, o object) (keys.MasterKey, error) {
 	case azkv.KeyTypeIdentifier:
 		return &azkv.MasterKey{VaultURL: text("vault_url"), Name: text("name"), Version: text("version"), EncryptedKey: enc, CreationDate: created}, nil
 	case hcvault.KeyTypeIdentifier:
+		if !vaultNames(text("engine_path"), text("key_name")) {
+			return nil, fail(BadMetadata, "the engine_path or key_name of a Vault key cannot be one")
+		}
 		return &hcvault.MasterKey{
 			VaultAddress: text("vault_address"), EnginePath: text("engine_path"), KeyName: text("key_name"), EncryptedKey: enc, CreationDate: created,
 		}, nil
@@ -109,6 +113,17 @@ func readKey(kind string, o object) (keys.MasterKey, error) {
 		key.EncryptedKey, key.CreationDate = enc, created
 		return key, nil
 	}
+}
+
+// vaultNames reports whether these are an engine and a key of Vault. Else a file
+// could send the request, with its token, to any other path of the server.
+func vaultNames(engine, key string) bool {
+	for _, step := range append(strings.Split(strings.Trim(engine, "/"), "/"), key) {
+		if step == "" || step == "." || step == ".." || strings.ContainsAny(step, `/\?#%`) || !printable(step) {
+			return false
+		}
+	}
+	return true
 }
 
 // describe names a key as its owner knows it.
@@ -134,8 +149,25 @@ func recipients(groups []group) []string {
 
 func listed(names []string) string {
 	const most = 8
-	if len(names) > most {
-		names = append(slices.Clone(names[:most]), "...")
+	var out []string
+	for _, name := range names[:min(most, len(names))] {
+		out = append(out, shortened(name))
 	}
-	return strings.Join(names, ", ")
+	if len(names) > most {
+		out = append(out, "...")
+	}
+	return strings.Join(out, ", ")
+}
+
+// shortened makes a text of a file fit for a message: such a file may be hostile,
+// and the message goes to a terminal.
+func shortened(text string) string {
+	const most = 200
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	if !printable(text) {
+		return strconv.Quote(text)
+	}
+	return text
 }

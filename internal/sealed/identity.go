@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ import (
 	"github.com/getsops/sops/v3/age"
 	"github.com/getsops/sops/v3/hcvault"
 	"github.com/getsops/sops/v3/keys"
+	"github.com/getsops/sops/v3/logging"
 	"github.com/getsops/sops/v3/pgp"
 )
 
@@ -60,20 +63,18 @@ type keyring struct {
 // explicit returns the age identities that were given explicitly.
 func (k *keyring) explicit() (age.ParsedIdentities, error) {
 	k.once.Do(func() {
-		if k.ids.AgeKeyFile != "" {
-			text, err := ReadKeyFile(k.ids.AgeKeyFile)
-			if err != nil {
-				k.err = err
-				return
-			}
-			if k.err = importIdentities(&k.age, text); k.err != nil {
-				k.err = located(k.err, KeyFileBad, k.ids.AgeKeyFile, "")
+		if !k.ids.AgeKey.Empty() {
+			if k.err = importIdentities(&k.age, []byte(k.ids.AgeKey.Reveal())); k.err != nil {
 				return
 			}
 		}
-		if !k.ids.AgeKey.Empty() {
-			if err := importIdentities(&k.age, []byte(k.ids.AgeKey.Reveal())); err != nil {
-				k.err = located(err, KeyFileBad, "", "")
+		if path := k.ids.AgeKeyFile; path != "" {
+			text, err := ReadKeyFile(path)
+			if err == nil {
+				err = importIdentities(&k.age, text)
+			}
+			if err != nil {
+				k.err = located(err, KeyFileBad, path, "")
 			}
 		}
 	})
@@ -112,6 +113,7 @@ func (k *keyring) dataKey(ctx context.Context, groups []group, threshold int, co
 	if k.ids.Pending != "" {
 		return nil, fail(IdentityPending, "%s; recipients: %s", k.ids.Pending, listed(recipients(groups)))
 	}
+	silence()
 	var parts [][]byte
 	var problems []string
 	for _, g := range groups {
@@ -155,6 +157,9 @@ func (k *keyring) noIdentity(groups []group, got, threshold int, problems []stri
 // not even be tried.
 func (k *keyring) openGroup(ctx context.Context, g group) (part []byte, why []string, err error) {
 	for _, key := range g {
+		if ctx.Err() != nil {
+			return nil, nil, fail(NoIdentity, "the attempt was given up")
+		}
 		part, reason, err := k.open(ctx, key)
 		if err != nil || part != nil {
 			return part, nil, err
@@ -175,16 +180,10 @@ func (k *keyring) open(ctx context.Context, key keys.MasterKey) (part []byte, re
 	case *age.MasterKey:
 		return k.openAge(key)
 	case *pgp.MasterKey:
-		if k.ids.GnuPGHome == "" && !k.ids.Environment {
-			return nil, "PGP keys need gnupg_home", nil
-		}
-		if k.ids.GnuPGHome != "" {
-			pgp.GnuPGHome(k.ids.GnuPGHome).ApplyToMasterKey(key)
-		}
-		return asked(ctx, key)
+		return k.openPGP(ctx, key)
 	case *hcvault.MasterKey:
 		if !k.vaultAllowed(key.VaultAddress) {
-			return nil, "the Vault server " + hostOf(key.VaultAddress) + " is not in vault_allowlist", nil
+			return nil, "the Vault server " + shortened(hostOf(key.VaultAddress)) + " is not in vault_allowlist", nil
 		}
 	}
 	if !k.ids.Environment {
@@ -201,9 +200,11 @@ func (k *keyring) openAge(key *age.MasterKey) ([]byte, string, error) {
 	} else if err != nil {
 		return nil, "", err
 	}
+	// The file, which others may open with other identities, keeps its key as it is.
 	if len(explicit) > 0 {
-		explicit.ApplyToMasterKey(key)
-		if part, err := key.Decrypt(); err == nil {
+		own := &age.MasterKey{Recipient: key.Recipient, EncryptedKey: key.EncryptedKey}
+		explicit.ApplyToMasterKey(own)
+		if part, err := own.Decrypt(); err == nil {
 			return part, "", nil
 		}
 	}
@@ -221,6 +222,32 @@ func (k *keyring) openAge(key *age.MasterKey) ([]byte, string, error) {
 	return part, "", nil
 }
 
+func (k *keyring) openPGP(ctx context.Context, key *pgp.MasterKey) ([]byte, string, error) {
+	switch {
+	case k.ids.Environment:
+	case k.ids.GnuPGHome == "":
+		return nil, "PGP keys need gnupg_home", nil
+	case os.Getenv(pgp.SopsGpgExecEnv) != "":
+		return nil, pgp.SopsGpgExecEnv + " is set, but the environment is switched off", nil
+	}
+	own := *key
+	if k.ids.GnuPGHome != "" {
+		pgp.GnuPGHome(k.ids.GnuPGHome).ApplyToMasterKey(&own)
+	}
+	// Without GnuPG the library would ask for the passphrase on standard output,
+	// which is where the provider speaks to Terraform.
+	pgp.DisableOpenPGP{}.ApplyToMasterKey(&own)
+	return asked(ctx, &own)
+}
+
+// silence switches off the logs of the key packages: they write to standard error,
+// and texts that are not ours.
+var silence = sync.OnceFunc(func() {
+	for _, logger := range logging.Loggers {
+		logger.SetOutput(io.Discard)
+	}
+})
+
 // asked opens a key that a program or a service opens.
 func asked(ctx context.Context, key keys.MasterKey) ([]byte, string, error) {
 	decrypt := func() ([]byte, error) { return key.Decrypt() }
@@ -234,9 +261,9 @@ func asked(ctx context.Context, key keys.MasterKey) ([]byte, string, error) {
 	case err == nil:
 		return part, "", nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, "no answer in time about " + describe(key), nil
+		return nil, "no answer in time about " + shortened(describe(key)), nil
 	default:
-		return nil, describe(key) + " did not open", nil
+		return nil, shortened(describe(key)) + " did not open", nil
 	}
 }
 
@@ -246,12 +273,13 @@ func (k *keyring) vaultAllowed(address string) bool {
 		return true
 	}
 	wanted, err := url.Parse(address)
-	if err != nil {
+	if err != nil || wanted.Host == "" || wanted.User != nil || wanted.RawQuery != "" || wanted.Fragment != "" ||
+		slices.Contains(strings.Split(wanted.Path, "/"), "..") {
 		return false
 	}
 	return slices.ContainsFunc(k.ids.VaultAllowlist, func(entry string) bool {
 		allowed, err := url.Parse(entry)
-		return err == nil && allowed.Scheme == wanted.Scheme && strings.EqualFold(allowed.Host, wanted.Host) && wanted.User == nil &&
+		return err == nil && allowed.Scheme == wanted.Scheme && strings.EqualFold(allowed.Host, wanted.Host) &&
 			strings.HasPrefix(strings.TrimSuffix(wanted.Path, "/")+"/", strings.TrimSuffix(allowed.Path, "/")+"/")
 	})
 }
@@ -264,21 +292,21 @@ func hostOf(address string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// Variables and files in which SOPS looks for age identities.
-const (
-	envAgeKeyFile = "SOPS_AGE_KEY_FILE"
-	usualKeyFile  = "sops/age/keys.txt"
-)
-
 // checkUsualKeyFiles holds the key files that SOPS finds by itself to the same
 // rules as one that is named.
 func checkUsualKeyFiles() error {
 	var files []string
-	if path := os.Getenv(envAgeKeyFile); path != "" {
-		files = append(files, path)
+	for _, name := range []string{age.SopsAgeKeyFileEnv, age.SopsAgeSshPrivateKeyFileEnv} {
+		if path := os.Getenv(name); path != "" {
+			files = append(files, path)
+		}
 	}
-	if dir, err := os.UserConfigDir(); err == nil {
-		files = append(files, filepath.Join(dir, filepath.FromSlash(usualKeyFile)))
+	dir, err := os.UserConfigDir()
+	if xdg := os.Getenv("XDG_CONFIG_HOME"); xdg != "" && runtime.GOOS == "darwin" {
+		dir, err = xdg, nil // as SOPS has it
+	}
+	if err == nil {
+		files = append(files, filepath.Join(dir, filepath.FromSlash(age.SopsAgeKeyUserConfigPath)))
 	}
 	for _, path := range files {
 		if err := CheckKeyFile(path); err != nil && CodeOf(err) != KeyFileMissing {

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/ini.v1"
 )
@@ -21,6 +23,51 @@ const maxDepth = 100
 
 // load reads a file into its values and its metadata.
 func load(format Format, text []byte) (document, object, error) {
+	if !utf8.Valid(text) {
+		return nil, nil, fail(Malformed, "it is not UTF-8")
+	}
+	values, meta, err := parse(format, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, o := range values {
+		if err := checkUnique(o, nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	return values, meta, checkUnique(meta, Path{metadataName})
+}
+
+// checkUnique refuses names that occur twice: one of the values could never be
+// named, and readers do not agree about which.
+func checkUnique(value any, at Path) error {
+	switch v := value.(type) {
+	case object:
+		seen := make(map[string]bool, len(v))
+		for _, m := range v {
+			if m.comment != nil {
+				continue
+			}
+			path := with(at, m.name)
+			if seen[m.name] {
+				return fail(Malformed, "the name %s occurs twice", shortened(Path(path).String()))
+			}
+			seen[m.name] = true
+			if err := checkUnique(m.value, path); err != nil {
+				return err
+			}
+		}
+	case list:
+		for i, element := range v {
+			if err := checkUnique(element, with(at, strconv.Itoa(i))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func parse(format Format, text []byte) (document, object, error) {
 	switch format {
 	case YAML:
 		d, err := loadYAML(text)
@@ -109,7 +156,7 @@ func jsonValue(d *json.Decoder, depth int) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			l = append(l, v)
+			l = append(l, inList(v))
 		}
 		return l, jsonEnd(d)
 	case json.Number:

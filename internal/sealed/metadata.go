@@ -74,7 +74,7 @@ func readMetadata(raw object) (metadata, error) {
 	if m.lastModified, err = time.Parse(time.RFC3339, textOf(raw, "lastmodified")); err != nil {
 		return m, fail(BadMetadata, "lastmodified is no time")
 	}
-	m.macOnly, _ = strconv.ParseBool(textOf(raw, "mac_only_encrypted"))
+	m.macOnly = macOnly(raw)
 	if m.groups, err = readGroups(raw); err != nil {
 		return m, err
 	}
@@ -87,6 +87,11 @@ func readMetadata(raw object) (metadata, error) {
 		m.threshold = n
 	}
 	return m, nil
+}
+
+func macOnly(raw object) bool {
+	only, err := strconv.ParseBool(textOf(raw, "mac_only_encrypted"))
+	return err == nil && only
 }
 
 // How flat formats write the way to a value.
@@ -102,6 +107,9 @@ func unflatten(flat object) (object, error) {
 	for _, m := range flat {
 		if m.comment != nil {
 			continue
+		}
+		if strings.Count(m.name, flatMap)+strings.Count(m.name, flatList) > maxDepth {
+			return nil, fail(BadMetadata, "it is nested more than %d levels deep", maxDepth)
 		}
 		if err := root.put(strings.ReplaceAll(m.name, flatList, flatMap+"#"), m.value); err != nil {
 			return nil, err
@@ -128,7 +136,7 @@ type flatNode struct {
 func (n *flatNode) put(way string, value any) error {
 	name, rest, more := strings.Cut(way, flatMap)
 	if n.leaf {
-		return fail(BadMetadata, "%q is both a value and a map", name)
+		return fail(BadMetadata, "%s is both a value and a map", shortened(name))
 	}
 	next := n.child[name]
 	if next == nil {
@@ -139,7 +147,7 @@ func (n *flatNode) put(way string, value any) error {
 		n.child[name] = next
 		n.names = append(n.names, name)
 	} else if !more {
-		return fail(BadMetadata, "%q occurs twice", name)
+		return fail(BadMetadata, "%s occurs twice", shortened(name))
 	}
 	if more {
 		return next.put(rest, value)

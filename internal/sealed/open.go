@@ -28,32 +28,36 @@ type Opened struct {
 	nonces map[nonceKey][]byte
 }
 
+// Format implements fmt.Formatter: what was opened is not for printing.
+func (o *Opened) Format(f fmt.State, _ rune) { fmt.Fprint(f, masked) }
+
 type nonceKey struct {
 	bound string
 	value any
 }
 
-// open decrypts all values and compares the MAC.
+// open decrypts all values and compares the MAC. Its errors do not name the file:
+// others with the same content get them, too.
 func (f *File) open(ctx context.Context, k *keyring) (*Opened, error) {
 	key, err := k.dataKey(ctx, f.meta.groups, f.meta.threshold, shamir.Combine)
 	if err != nil {
-		return nil, located(err, NoIdentity, f.Name, "")
+		return nil, err
 	}
 	o := &Opened{file: f, values: f.values.copyOf(), key: key, nonces: map[nonceKey][]byte{}}
 	mac := newMAC(f.meta.macOnly)
 	err = o.values.walk(f.meta.rules, func(l leaf) (any, error) {
 		value, err := o.openLeaf(l)
 		if err != nil {
-			return nil, located(err, BadCiphertext, f.Name, l.path.String())
+			return nil, located(err, BadCiphertext, "", l.path.String())
 		}
 		return value, mac.add(value, l.encrypted)
 	})
 	if err != nil {
-		return nil, located(err, Malformed, f.Name, "")
+		return nil, located(err, Malformed, "", "")
 	}
 	written, _, err := openValue(f.meta.mac, key, f.meta.lastModified.Format(time.RFC3339))
 	if text, ok := written.(string); err != nil || !ok || subtle.ConstantTimeCompare([]byte(text), []byte(mac.sum())) != 1 {
-		return nil, &Error{Code: BadMAC, File: f.Name}
+		return nil, &Error{Code: BadMAC}
 	}
 	return o, nil
 }
@@ -76,10 +80,14 @@ func (o *Opened) openLeaf(l leaf) (any, error) {
 		return nil, &Error{Code: NotEncrypted}
 	}
 	value, nonce, err := openValue(text, o.key, bound)
-	if err == nil {
-		o.nonces[nonceKey{bound, value}] = nonce
+	if err != nil {
+		return nil, err
 	}
-	return value, err
+	if _, isComment := value.(comment); isComment {
+		return nil, &Error{Code: BadType} // else the value would vanish, and from the MAC, too
+	}
+	o.nonces[nonceKey{bound, value}] = nonce
+	return value, nil
 }
 
 // mac is SHA-512 over the plaintexts in the order of the file, without comments.

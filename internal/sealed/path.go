@@ -5,6 +5,7 @@ package sealed
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Path leads to a value in a file. A step is the name of a member of a map, or,
@@ -83,6 +84,9 @@ func (p Path) String() string {
 }
 
 func printable(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
 	for _, r := range s {
 		if !strconv.IsPrint(r) {
 			return false

@@ -4,9 +4,12 @@ package sealed
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +40,7 @@ func AgeRecipients(texts ...string) (Recipients, error) {
 	for _, text := range texts {
 		key, err := age.MasterKeyFromRecipient(text)
 		if err != nil {
-			return Recipients{}, fail(RecipientBad, "%q", text)
+			return Recipients{}, badRecipient(text)
 		}
 		g = append(g, key)
 	}
@@ -45,6 +48,14 @@ func AgeRecipients(texts ...string) (Recipients, error) {
 		return Recipients{}, &Error{Code: NoRecipients}
 	}
 	return Recipients{groups: []group{g}}, nil
+}
+
+// badRecipient quotes the text, unless it is the other half of the key.
+func badRecipient(text string) *Error {
+	if upper := strings.ToUpper(text); strings.Contains(upper, "AGE-SECRET-KEY") || strings.Contains(upper, "AGE-PLUGIN") || strings.Contains(upper, "PRIVATE") {
+		return fail(RecipientBad, "it is a private key, whose recipient is wanted")
+	}
+	return fail(RecipientBad, "%s", strconv.Quote(shortened(text)))
 }
 
 // metadata encrypts the data key for everybody and writes the metadata of a new
@@ -57,6 +68,7 @@ func (r Recipients) metadata(key []byte) (object, error) {
 	if threshold == 0 {
 		threshold = len(r.groups)
 	}
+	silence()
 	parts, err := split(key, len(r.groups), threshold)
 	if err != nil {
 		return nil, err
@@ -65,7 +77,7 @@ func (r Recipients) metadata(key []byte) (object, error) {
 	for i, g := range r.groups {
 		for _, k := range g {
 			if k.Encrypt(parts[i]) != nil { // the error may quote more than its reader may see
-				return nil, fail(CannotEncrypt, "%s", describe(k))
+				return nil, fail(CannotEncrypt, "%s", shortened(describe(k)))
 			}
 		}
 		written = append(written, writeGroup(g))
@@ -111,8 +123,8 @@ func writeKey(key keys.MasterKey) object {
 		}
 		if len(k.EncryptionContext) > 0 {
 			var context object
-			for name, value := range k.EncryptionContext {
-				context = append(context, member{name: name, value: *value})
+			for _, name := range slices.Sorted(maps.Keys(k.EncryptionContext)) {
+				context = append(context, member{name: name, value: *k.EncryptionContext[name]})
 			}
 			o = append(o, member{name: "context", value: context})
 		}
@@ -169,6 +181,9 @@ type creationRule struct {
 	UnencryptedRegex  string `yaml:"unencrypted_regex"`
 	EncryptedRegex    string `yaml:"encrypted_regex"`
 	MACOnly           bool   `yaml:"mac_only_encrypted"`
+
+	UnencryptedComment string `yaml:"unencrypted_comment_regex"`
+	EncryptedComment   string `yaml:"encrypted_comment_regex"`
 }
 
 type ruleKeys struct {
@@ -179,6 +194,10 @@ type ruleKeys struct {
 	AzureKV texts `yaml:"azure_keyvault"`
 	Vault   texts `yaml:"hc_vault_transit_uri"`
 	HCKMS   texts `yaml:"hckms"`
+
+	// Key groups name Vault keys like this, and others may be merged into them.
+	GroupVault texts      `yaml:"hc_vault"`
+	Merge      []ruleKeys `yaml:"merge"`
 }
 
 // FindConfig looks for the configuration file in dir and above; empty if there
@@ -260,6 +279,7 @@ func (c creationRule) recipients() (Recipients, error) {
 	for _, m := range []struct{ name, value string }{
 		{"unencrypted_suffix", c.UnencryptedSuffix}, {"encrypted_suffix", c.EncryptedSuffix},
 		{"unencrypted_regex", c.UnencryptedRegex}, {"encrypted_regex", c.EncryptedRegex},
+		{"unencrypted_comment_regex", c.UnencryptedComment}, {"encrypted_comment_regex", c.EncryptedComment},
 	} {
 		if m.value != "" {
 			r.extra = append(r.extra, member{name: m.name, value: m.value})
@@ -273,6 +293,13 @@ func (c creationRule) recipients() (Recipients, error) {
 
 func (k ruleKeys) group(awsProfile string) (group, error) {
 	var g group
+	for _, merged := range k.Merge {
+		more, err := merged.group(awsProfile)
+		if err != nil {
+			return nil, err
+		}
+		g = append(g, more...)
+	}
 	for _, kind := range []struct {
 		texts texts
 		make  func(string) (keys.MasterKey, error)
@@ -282,13 +309,13 @@ func (k ruleKeys) group(awsProfile string) (group, error) {
 		{k.KMS, func(s string) (keys.MasterKey, error) { return kms.NewMasterKeyFromArn(s, nil, awsProfile), nil }},
 		{k.GCPKMS, func(s string) (keys.MasterKey, error) { return gcpkms.NewMasterKeyFromResourceID(s), nil }},
 		{k.AzureKV, func(s string) (keys.MasterKey, error) { return azkv.NewMasterKeyFromURL(s) }},
-		{k.Vault, func(s string) (keys.MasterKey, error) { return hcvault.NewMasterKeyFromURI(s) }},
+		{append(k.Vault, k.GroupVault...), func(s string) (keys.MasterKey, error) { return hcvault.NewMasterKeyFromURI(s) }},
 		{k.HCKMS, func(s string) (keys.MasterKey, error) { return hckms.NewMasterKey(s) }},
 	} {
 		for _, text := range kind.texts {
 			key, err := kind.make(text)
 			if err != nil {
-				return nil, fail(RecipientBad, "%q", text)
+				return nil, badRecipient(text)
 			}
 			g = append(g, key)
 		}

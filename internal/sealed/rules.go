@@ -12,6 +12,10 @@ import (
 // no rule of their own.
 const defaultUnencryptedSuffix = "_unencrypted"
 
+// maxRegexp bounds the length of a regular expression, whose compiled form is much
+// larger.
+const maxRegexp = 4096
+
 // rules say which values of a file are encrypted. At most one of them is set.
 type rules struct {
 	unencryptedSuffix, encryptedSuffix   string
@@ -38,6 +42,9 @@ func rulesFrom(meta object) (rules, error) {
 		text := textOf(meta, name)
 		if text == "" {
 			continue
+		}
+		if len(text) > maxRegexp {
+			return r, fail(BadMetadata, "%s is too long", name)
 		}
 		compiled, err := regexp.Compile(text)
 		if err != nil {

@@ -23,10 +23,11 @@ const masked = "[secret]"
 
 // Secret is a value that shows itself to nobody who does not call Reveal: every
 // way of printing, formatting, marshalling or logging it gives "[secret]".
-//
-// The value is behind a pointer because fmt prints it for the verb %p without
-// asking any method.
-type Secret struct{ text *string }
+type Secret struct {
+	// fmt calls no methods of values in unexported fields of other types, but
+	// prints what they hold. Of a function that is an address.
+	reveal func() string
+}
 
 var (
 	_ fmt.Formatter  = Secret{}
@@ -36,14 +37,14 @@ var (
 )
 
 // NewSecret keeps text as a secret.
-func NewSecret(text string) Secret { return Secret{text: &text} }
+func NewSecret(text string) Secret { return Secret{reveal: func() string { return text }} }
 
 // Reveal returns the value. It MUST NOT be stored, logged or put into an error.
 func (s Secret) Reveal() string {
-	if s.text == nil {
+	if s.reveal == nil {
 		return ""
 	}
-	return *s.text
+	return s.reveal()
 }
 
 // Empty reports whether there is no value.

@@ -19,7 +19,16 @@ type Store struct {
 
 	mu     sync.Mutex
 	files  map[stamp]func() (*File, error)
-	opened map[content]func() (*Opened, error)
+	opened map[content]func() opening
+}
+
+// opening is what came of the attempt to open a content. A failure is kept like a
+// success: the next of two hundred values does not wait for a dead key service
+// again. What its caller gave up is not one.
+type opening struct {
+	opened *Opened
+	err    error
+	gaveUp bool
 }
 
 // stamp identifies a state of a file.
@@ -43,7 +52,7 @@ func NewStore(ids Identities) *Store {
 	return &Store{
 		keys:   &keyring{ids: ids},
 		files:  map[stamp]func() (*File, error){},
-		opened: map[content]func() (*Opened, error){},
+		opened: map[content]func() opening{},
 	}
 }
 
@@ -64,19 +73,57 @@ func (s *Store) File(path string, format Format) (*File, error) {
 	if absolute, err := filepath.Abs(path); err == nil {
 		at.path = absolute
 	}
-	return once(&s.mu, s.files, at, func() (*File, error) { return Read(path, format) })()
+	return s.reading(at, path)()
+}
+
+// reading returns the one reading of a state of a file.
+func (s *Store) reading(at stamp, path string) func() (*File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	read := s.files[at]
+	if read == nil {
+		read = sync.OnceValues(func() (*File, error) { return Read(path, at.format) })
+		s.files[at] = read
+	}
+	return read
 }
 
 // Open decrypts a file and authenticates all of it.
 func (s *Store) Open(ctx context.Context, f *File) (*Opened, error) {
-	open := once(&s.mu, s.opened, content{sum: f.sum, format: f.Format}, func() (*Opened, error) {
-		return f.open(ctx, s.keys)
-	})
-	o, err := open()
-	if err != nil {
-		return nil, located(err, NoIdentity, f.Name, "")
+	at := content{sum: f.sum, format: f.Format}
+	for {
+		open := s.opening(ctx, at, f)
+		done := open()
+		switch {
+		case done.err == nil:
+			opened := *done.opened
+			opened.file = f // of another name, if the content was opened before
+			return &opened, nil
+		case !done.gaveUp:
+			return nil, located(done.err, NoIdentity, f.Name, "")
+		}
+		s.mu.Lock()
+		delete(s.opened, at)
+		s.mu.Unlock()
+		if ctx.Err() != nil {
+			return nil, located(done.err, NoIdentity, f.Name, "")
+		}
 	}
-	return o, nil
+}
+
+// opening returns the one attempt to open a content.
+func (s *Store) opening(ctx context.Context, at content, f *File) func() opening {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	open := s.opened[at]
+	if open == nil {
+		open = sync.OnceValue(func() opening {
+			o, err := f.open(ctx, s.keys)
+			return opening{opened: o, err: err, gaveUp: err != nil && ctx.Err() != nil}
+		})
+		s.opened[at] = open
+	}
+	return open
 }
 
 // Secret reads the value at a key path of the file at path.
@@ -93,17 +140,4 @@ func (s *Store) Secret(ctx context.Context, path string, format Format, key Path
 		return Secret{}, err
 	}
 	return o.Secret(key)
-}
-
-// once returns the one function of this key: whoever calls it first does the
-// work, the others wait for it.
-func once[K comparable, V any](mu *sync.Mutex, in map[K]func() (V, error), key K, work func() (V, error)) func() (V, error) {
-	mu.Lock()
-	defer mu.Unlock()
-	f := in[key]
-	if f == nil {
-		f = sync.OnceValues(work)
-		in[key] = f
-	}
-	return f
 }

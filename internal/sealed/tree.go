@@ -4,6 +4,7 @@ package sealed
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -24,6 +25,15 @@ type member struct {
 
 // list is a sequence; its elements are values and comments.
 type list []any
+
+// inList is the element of a list that v stands for: SOPS writes an encrypted
+// comment there as an element, which must not take part in counting.
+func inList(v any) any {
+	if text, isText := v.(string); isText && strings.HasSuffix(text, ",type:comment]") && isSealed(text) {
+		return comment{text: text}
+	}
+	return v
+}
 
 // comment is a comment without its sign. SOPS encrypts comments, too.
 type comment struct{ text string }

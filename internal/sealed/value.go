@@ -50,8 +50,10 @@ func openValue(text string, key []byte, bound string) (value any, nonce []byte, 
 	if err != nil {
 		return nil, nil, &Error{Code: BadCiphertext}
 	}
-	value, err = typed(plain, match[4])
-	return value, nonce, err
+	if value, err = typed(plain, match[4]); err != nil {
+		return nil, nil, err
+	}
+	return value, nonce, nil
 }
 
 // typed reads a decrypted value. The type is not authenticated, so that a wrong

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/getsops/sops/v3/shamir"
 	"go.yaml.in/yaml/v3"
@@ -52,14 +53,19 @@ func seal(name string, format Format, entries []Entry, raw object, key []byte, n
 		return nil, located(err, BadMetadata, name, "")
 	}
 	var values object
+	seen := map[string]bool{}
 	for _, e := range entries {
+		if seen[e.Name] {
+			return nil, &Error{Code: CannotEncrypt, File: name, Key: e.Name, Detail: "the name occurs twice"}
+		}
+		seen[e.Name] = true
 		if err := checkName(format, e.Name); err != nil {
 			return nil, located(err, CannotEncrypt, name, e.Name)
 		}
 		values = append(values, member{name: e.Name, value: e.Value.Reveal()})
 	}
 	doc := document{values}
-	mac := newMAC(textOf(raw, "mac_only_encrypted") == "true")
+	mac := newMAC(macOnly(raw))
 	err = doc.walk(rules, func(l leaf) (any, error) {
 		if !l.encrypted {
 			return nil, fail(Unsupported, "the file's rules would leave it in the clear")
@@ -92,6 +98,8 @@ func checkName(format Format, name string) error {
 	switch {
 	case name == "":
 		return fail(CannotEncrypt, "a value has no name")
+	case !utf8.ValidString(name):
+		return fail(CannotEncrypt, "the name is not UTF-8")
 	case format == Dotenv && (strings.ContainsAny(name, "=\n") || name[0] == '#' || strings.HasPrefix(name, metadataName+"_")),
 		name == metadataName:
 		return fail(CannotEncrypt, "the name cannot be written as %s", format)

@@ -11,21 +11,19 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxNodes bounds what a file with aliases of aliases may grow to.
-const maxNodes = 200_000
+// What a file with aliases of aliases may grow to.
+const (
+	maxNodes    = 200_000 // values and lines of comments
+	maxExpanded = 2 * maxFileBytes
+)
 
 // loadYAML reads a stream of documents. Which values there are, and which
 // comments stand where, has to agree with SOPS, or the MAC does not: hence its
 // parser, and not the one of the rest of the project.
 func loadYAML(text []byte) (document, error) {
-	// Only decoding into a map finds names that occur twice.
-	var unique map[string]any
-	if err := yaml.NewDecoder(bytes.NewReader(text)).Decode(&unique); err != nil && !errors.Is(err, io.EOF) {
-		return nil, &Error{Code: Malformed} // the error can quote values
-	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var d document
-	budget := maxNodes
+	r := yamlReader{nodes: maxNodes, bytes: maxExpanded}
 	for {
 		var node yaml.Node
 		err := decoder.Decode(&node)
@@ -33,9 +31,9 @@ func loadYAML(text []byte) (document, error) {
 			return d, nil
 		}
 		if err != nil {
-			return nil, &Error{Code: Malformed}
+			return nil, &Error{Code: Malformed} // the error can quote values
 		}
-		o, err := (&yamlReader{left: &budget}).document(&node)
+		o, err := r.document(&node)
 		if err != nil {
 			return nil, err
 		}
@@ -44,14 +42,15 @@ func loadYAML(text []byte) (document, error) {
 }
 
 type yamlReader struct {
-	left  *int // nodes that may still be read
-	depth int
+	nodes, bytes int // how many may still be read
+	depth        int
 }
 
 func (r *yamlReader) enter(node *yaml.Node) error {
-	*r.left--
+	r.nodes--
+	r.bytes -= len(node.Value)
 	r.depth++
-	if *r.left < 0 || r.depth > maxDepth {
+	if r.nodes < 0 || r.bytes < 0 || r.depth > maxDepth {
 		return fail(Malformed, "line %d: it is nested too deeply, or its aliases stand for too much", node.Line)
 	}
 	return nil
@@ -70,7 +69,7 @@ func (r *yamlReader) fill(o object, node *yaml.Node, commented bool) (object, er
 	}
 	defer func() { r.depth-- }()
 	if !commented {
-		o = comments(o, node.HeadComment, node.LineComment)
+		o = r.comments(o, node.HeadComment, node.LineComment)
 	}
 	var err error
 	switch node.Kind {
@@ -99,17 +98,17 @@ func (r *yamlReader) fill(o object, node *yaml.Node, commented bool) (object, er
 		return nil, fail(Malformed, "line %d: the document is no map", node.Line)
 	}
 	if !commented {
-		o = comments(o, node.FootComment)
+		o = r.comments(o, node.FootComment)
 	}
 	return o, nil
 }
 
 func (r *yamlReader) member(o object, name, value *yaml.Node) (object, error) {
-	o = comments(o, name.HeadComment, name.LineComment)
+	o = r.comments(o, name.HeadComment, name.LineComment)
 	// Scalars stand on the line of their name, so their comments are the map's.
 	ours := value.Kind == yaml.ScalarNode || value.Kind == yaml.AliasNode
 	if ours {
-		o = comments(o, value.HeadComment, value.LineComment)
+		o = r.comments(o, value.HeadComment, value.LineComment)
 	}
 	var text any
 	if name.Decode(&text) != nil {
@@ -125,9 +124,9 @@ func (r *yamlReader) member(o object, name, value *yaml.Node) (object, error) {
 	}
 	o = append(o, member{name: key, value: v})
 	if ours {
-		o = comments(o, value.FootComment)
+		o = r.comments(o, value.FootComment)
 	}
-	return comments(o, name.FootComment), nil
+	return r.comments(o, name.FootComment), nil
 }
 
 func (r *yamlReader) value(node *yaml.Node, commented bool) (any, error) {
@@ -164,7 +163,7 @@ func (r *yamlReader) list(node *yaml.Node, commented bool) (list, error) {
 	defer func() { r.depth-- }()
 	l := list{}
 	note := func(texts ...string) {
-		for _, m := range comments(nil, texts...) {
+		for _, m := range r.comments(nil, texts...) {
 			l = append(l, *m.comment)
 		}
 	}
@@ -177,7 +176,7 @@ func (r *yamlReader) list(node *yaml.Node, commented bool) (list, error) {
 		if err != nil {
 			return nil, err
 		}
-		l = append(l, v)
+		l = append(l, inList(v))
 		note(element.FootComment)
 	}
 	if !commented {
@@ -187,10 +186,11 @@ func (r *yamlReader) list(node *yaml.Node, commented bool) (list, error) {
 }
 
 // comments appends each line of the texts as a comment.
-func comments(o object, texts ...string) object {
+func (r *yamlReader) comments(o object, texts ...string) object {
 	for _, text := range texts {
 		for line := range strings.SplitSeq(text, "\n") {
 			if line != "" {
+				r.nodes--
 				o = append(o, member{comment: &comment{text: line[1:]}})
 			}
 		}
