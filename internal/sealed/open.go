@@ -21,6 +21,11 @@ var macOnlyPrefix = sha256.Sum256([]byte("sops"))
 // Opened is a file that was decrypted and authenticated as a whole.
 type Opened struct {
 	file   *File
+	inside func() *contents // a function, for the reason that Secret has
+}
+
+// contents are what a file holds in the clear.
+type contents struct {
 	values document
 	key    []byte
 	// nonces are those of the encrypted values by place and value, so that an
@@ -29,7 +34,7 @@ type Opened struct {
 }
 
 // Format implements fmt.Formatter: what was opened is not for printing.
-func (o *Opened) Format(f fmt.State, _ rune) { fmt.Fprint(f, masked) }
+func (o Opened) Format(f fmt.State, _ rune) { fmt.Fprint(f, masked) }
 
 type nonceKey struct {
 	bound string
@@ -43,10 +48,10 @@ func (f *File) open(ctx context.Context, k *keyring) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Opened{file: f, values: f.values.copyOf(), key: key, nonces: map[nonceKey][]byte{}}
+	c := &contents{values: f.values.copyOf(), key: key, nonces: map[nonceKey][]byte{}}
 	mac := newMAC(f.meta.macOnly)
-	err = o.values.walk(f.meta.rules, func(l leaf) (any, error) {
-		value, err := o.openLeaf(l)
+	err = c.values.walk(f.meta.rules, func(l leaf) (any, error) {
+		value, err := c.openLeaf(l)
 		if err != nil {
 			return nil, located(err, BadCiphertext, "", l.path.String())
 		}
@@ -59,34 +64,34 @@ func (f *File) open(ctx context.Context, k *keyring) (*Opened, error) {
 	if text, ok := written.(string); err != nil || !ok || subtle.ConstantTimeCompare([]byte(text), []byte(mac.sum())) != 1 {
 		return nil, &Error{Code: BadMAC}
 	}
-	return o, nil
+	return &Opened{file: f, inside: func() *contents { return c }}, nil
 }
 
-func (o *Opened) openLeaf(l leaf) (any, error) {
+func (c *contents) openLeaf(l leaf) (any, error) {
 	if !l.encrypted {
 		return l.value, nil
 	}
 	bound := boundTo(l.names)
-	if c, isComment := l.value.(comment); isComment {
-		value, nonce, err := openValue(c.text, o.key, bound)
+	if closed, isComment := l.value.(comment); isComment {
+		value, nonce, err := openValue(closed.text, c.key, bound)
 		if err != nil {
-			return c, nil //nolint:nilerr // older versions of SOPS left comments alone
+			return closed, nil //nolint:nilerr // older versions of SOPS left comments alone
 		}
-		o.nonces[nonceKey{bound, value}] = nonce
+		c.nonces[nonceKey{bound, value}] = nonce
 		return *asComment(value), nil
 	}
 	text, isText := l.value.(string)
 	if !isText {
 		return nil, &Error{Code: NotEncrypted}
 	}
-	value, nonce, err := openValue(text, o.key, bound)
+	value, nonce, err := openValue(text, c.key, bound)
 	if err != nil {
 		return nil, err
 	}
 	if _, isComment := value.(comment); isComment {
 		return nil, &Error{Code: BadType} // else the value would vanish, and from the MAC, too
 	}
-	o.nonces[nonceKey{bound, value}] = nonce
+	c.nonces[nonceKey{bound, value}] = nonce
 	return value, nil
 }
 
@@ -123,7 +128,7 @@ func (m mac) sum() string { return fmt.Sprintf("%X", m.hash.Sum(nil)) }
 // booleans as true and false. The empty path is all of a binary file.
 func (o *Opened) Secret(path Path) (Secret, error) {
 	at := o.file.resolve(path)
-	value, ok := o.values.find(at)
+	value, ok := o.inside().values.find(at)
 	if !ok || len(at) == 0 {
 		if len(at) == 0 {
 			return Secret{}, &Error{Code: NotScalar, File: o.file.Name, Detail: "a key path is needed"}
@@ -147,16 +152,16 @@ func (o *Opened) Secret(path Path) (Secret, error) {
 func (o *Opened) Value(path Path) (any, error) {
 	path = o.file.resolve(path)
 	if len(path) == 0 {
-		if len(o.values) == 1 {
-			return plain(o.values[0]), nil
+		if len(o.inside().values) == 1 {
+			return plain(o.inside().values[0]), nil
 		}
-		out := make([]any, len(o.values))
-		for i, v := range o.values {
+		out := make([]any, len(o.inside().values))
+		for i, v := range o.inside().values {
 			out[i] = plain(v)
 		}
 		return out, nil
 	}
-	value, ok := o.values.find(path)
+	value, ok := o.inside().values.find(path)
 	if !ok {
 		return nil, o.file.unknown(path)
 	}

@@ -24,6 +24,7 @@ type workshop struct {
 	key       string // path of the key file
 	identity  sealed.Secret
 	recipient string
+	env       []string // more variables for the sops program
 }
 
 func newWorkshop(t testing.TB) workshop {
@@ -84,6 +85,7 @@ func (w workshop) trySOPS(args ...string) (string, error) {
 	cmd := exec.CommandContext(w.t.Context(), program, args...)
 	cmd.Dir = w.dir
 	cmd.Env = []string{"HOME=" + w.dir, "PATH=" + os.Getenv("PATH"), "SOPS_AGE_KEY_FILE=" + w.key, "SOPS_DISABLE_VERSION_CHECK=1", "GNUPGHOME=" + w.path("gnupg")}
+	cmd.Env = append(cmd.Env, w.env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -96,9 +96,8 @@ func (s *Store) Open(ctx context.Context, f *File) (*Opened, error) {
 		done := open()
 		switch {
 		case done.err == nil:
-			opened := *done.opened
-			opened.file = f // of another name, if the content was opened before
-			return &opened, nil
+			// The file may have another name, if its content was opened before.
+			return &Opened{file: f, inside: done.opened.inside}, nil
 		case !done.gaveUp:
 			return nil, located(done.err, NoIdentity, f.Name, "")
 		}

@@ -41,7 +41,7 @@ func Seal(name string, format Format, entries []Entry, to Recipients, now time.T
 // key, recipients and rules stay, and so does the ciphertext of each value that
 // does not change: to Terraform, only what changed is new.
 func (o *Opened) Reseal(entries []Entry, now time.Time) ([]byte, error) {
-	return seal(o.file.Name, o.file.Format, entries, o.file.meta.raw, o.key, o.nonces, now)
+	return seal(o.file.Name, o.file.Format, entries, o.file.meta.raw, o.inside().key, o.inside().nonces, now)
 }
 
 func seal(name string, format Format, entries []Entry, raw object, key []byte, nonces map[nonceKey][]byte, now time.Time) ([]byte, error) {
