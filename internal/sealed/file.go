@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -20,8 +21,12 @@ type File struct {
 	Format Format
 
 	values document
-	meta   metadata
-	sum    [sha256.Size]byte // of the whole text
+	leaves []leaf // of values: the values and no comments
+	// lookalikes are the key paths of values that look encrypted, although the
+	// rules of the file leave them in the clear: nothing decrypts them.
+	lookalikes []string
+	meta       metadata
+	sum        [sha256.Size]byte // of the whole text
 }
 
 // Parse reads an encrypted file. name is used in errors alone.
@@ -37,7 +42,21 @@ func Parse(name string, format Format, text []byte) (*File, error) {
 	if err != nil {
 		return nil, located(err, BadMetadata, name, "")
 	}
-	return &File{Name: name, Format: format, values: values, meta: meta, sum: sha256.Sum256(text)}, nil
+	f := &File{Name: name, Format: format, values: values, meta: meta, sum: sha256.Sum256(text)}
+	err = values.walk(meta.rules, func(l leaf) (any, error) {
+		if _, isComment := l.value.(comment); isComment {
+			return l.value, nil
+		}
+		f.leaves = append(f.leaves, l)
+		if text, _ := l.value.(string); !l.encrypted && isSealed(text) {
+			f.lookalikes = append(f.lookalikes, l.path.String())
+		}
+		return l.value, nil
+	})
+	if err != nil {
+		return nil, located(err, Malformed, name, "")
+	}
+	return f, nil
 }
 
 // Read reads the encrypted file at path. An empty format is that of the file's
@@ -77,7 +96,9 @@ func (f *File) Recipients() []string { return recipients(f.meta.groups) }
 // file.
 func (f *File) Keys() []string {
 	var out []string
-	f.each(func(l leaf) { out = append(out, l.path.String()) })
+	for _, l := range f.leaves {
+		out = append(out, l.path.String())
+	}
 	return out
 }
 
@@ -85,25 +106,13 @@ func (f *File) Keys() []string {
 // although its rules want them encrypted.
 func (f *File) Plain() []string {
 	var out []string
-	f.each(func(l leaf) {
+	for _, l := range f.leaves {
 		text, isText := l.value.(string)
 		if l.encrypted && !(isText && (text == "" || isSealed(text))) {
 			out = append(out, l.path.String())
 		}
-	})
+	}
 	return out
-}
-
-// each visits the values, but no comments.
-func (f *File) each(visit func(leaf)) {
-	// walk cannot fail: a value of an unknown type did so in Parse already, for
-	// all of JSON, dotenv and INI; those of YAML are visited as far as they go.
-	_ = f.values.walk(f.meta.rules, func(l leaf) (any, error) {
-		if _, isComment := l.value.(comment); !isComment {
-			visit(l)
-		}
-		return l.value, nil
-	})
 }
 
 // Digest identifies what stands at a key path without opening it: SHA-256, in
@@ -132,11 +141,11 @@ func (f *File) Digest(path Path) (string, error) {
 		return "", &Error{Code: NotEncrypted, File: f.Name, Key: path.String()}
 	}
 	var lines strings.Builder
-	f.each(func(l leaf) {
-		if text, _ := l.value.(string); hasPrefix(l.path, path) && isSealed(text) {
+	for _, l := range f.leaves {
+		if text, _ := l.value.(string); l.encrypted && hasPrefix(l.path, path) && isSealed(text) {
 			fmt.Fprintf(&lines, "%s %s\n", l.path, digestText(text))
 		}
-	})
+	}
 	if lines.Len() == 0 {
 		return "", &Error{Code: NotEncrypted, File: f.Name, Key: path.String()}
 	}
@@ -165,7 +174,7 @@ func (f *File) checkSealed(path Path, text string) error {
 	switch {
 	case text == "":
 		return &Error{Code: EmptyValue, File: f.Name, Key: path.String()}
-	case !isSealed(text):
+	case !isSealed(text), slices.Contains(f.lookalikes, f.resolve(path).String()):
 		return &Error{Code: NotEncrypted, File: f.Name, Key: path.String()}
 	}
 	return nil

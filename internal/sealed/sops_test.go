@@ -141,3 +141,10 @@ func digest(t testing.TB, f *sealed.File, key string) string {
 	}
 	return d
 }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
