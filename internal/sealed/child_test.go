@@ -52,10 +52,24 @@ type answer struct {
 }
 
 func child(text string) error {
-	var j job
-	if err := json.Unmarshal([]byte(text), &j); err != nil {
+	var jobs []job
+	if err := json.Unmarshal([]byte(text), &jobs); err != nil {
 		return err
 	}
+	var answers []answer
+	for _, j := range jobs {
+		answers = append(answers, j.do())
+	}
+	out, err := json.Marshal(answers)
+	if err != nil {
+		return err
+	}
+	// Not on standard output: nothing may stand there.
+	_, err = os.NewFile(3, "answer").Write(out)
+	return err
+}
+
+func (j job) do() answer {
 	ids := sealed.Identities{
 		AgeKeyFile: j.AgeKeyFile, GnuPGHome: j.GnuPGHome, VaultAllowlist: j.VaultAllowlist, Environment: j.Environment,
 	}
@@ -82,13 +96,7 @@ func child(text string) error {
 		})
 	}
 	wg.Wait()
-	out, err := json.Marshal(a)
-	if err != nil {
-		return err
-	}
-	// Not on standard output: nothing may stand there.
-	_, err = os.NewFile(3, "answer").Write(out)
-	return err
+	return a
 }
 
 // outside counts the requests that would have left this machine: it is the proxy
@@ -118,7 +126,13 @@ func newOutside(t testing.TB) *outside {
 // library, writes to its outputs is an error.
 func (w workshop) run(j job, env ...string) answer {
 	w.t.Helper()
-	text, err := json.Marshal(j)
+	return w.runAll([]job{j}, env...)[0]
+}
+
+// runAll lets one child do several jobs, one after another.
+func (w workshop) runAll(jobs []job, env ...string) []answer {
+	w.t.Helper()
+	text, err := json.Marshal(jobs)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -146,11 +160,11 @@ func (w workshop) run(j job, env ...string) answer {
 	if err != nil || output.Len() > 0 {
 		w.t.Fatalf("the child: %v\n%s", err, output.String())
 	}
-	var a answer
-	if err := json.NewDecoder(read).Decode(&a); err != nil {
-		w.t.Fatal(err)
+	var answers []answer
+	if err := json.NewDecoder(read).Decode(&answers); err != nil || len(answers) != len(jobs) {
+		w.t.Fatalf("%d answers to %d jobs: %v", len(answers), len(jobs), err)
 	}
-	return a
+	return answers
 }
 
 // opens fails unless the child's answer is this value of each key.

@@ -139,8 +139,9 @@ func TestSSHKeysOpenFiles(t *testing.T) {
 	// The usual place is looked at with the environment alone.
 	must(t, os.Mkdir(w.path(".ssh"), 0o700))
 	must(t, os.Rename(file, w.path(".ssh/id_ed25519")))
-	w.run(job{File: w.path("a.yaml"), Keys: []string{"a"}, Environment: true}).opens(t, "value")
-	w.run(job{File: w.path("a.yaml"), Keys: []string{"a"}}).fails(t, sealed.NoIdentity, "ssh-ed25519 ")
+	answers := w.runAll([]job{{File: w.path("a.yaml"), Keys: []string{"a"}, Environment: true}, {File: w.path("a.yaml"), Keys: []string{"a"}}})
+	answers[0].opens(t, "value")
+	answers[1].fails(t, sealed.NoIdentity, "ssh-ed25519 ")
 
 	to, err := sealed.AgeRecipients(public)
 	if err != nil {
@@ -187,29 +188,36 @@ func TestWhatIsTakenFromTheEnvironment(t *testing.T) {
 	open := job{File: w.path("a.yaml"), Keys: []string{"a"}, Environment: true}
 	closed := open
 	closed.Environment = false
-	for _, env := range []string{"SOPS_AGE_KEY=" + key, "SOPS_AGE_KEY_FILE=" + w.key, "SOPS_AGE_KEY_CMD=cat " + w.key} {
-		home.run(open, env).opens(t, "value")
-		home.run(closed, env).fails(t, sealed.NoIdentity, w.recipient)
+	explicit, missing := open, open
+	explicit.AgeKeyFile = w.key
+	missing.AgeKeyFile = w.path("none.txt")
+	with := func(jobs ...job) func(env ...string) []answer {
+		return func(env ...string) []answer { return home.runAll(jobs, env...) }
 	}
-	home.run(open).fails(t, sealed.NoIdentity, w.recipient)
-	home.run(open, "SOPS_AGE_KEY_FILE="+exposed).fails(t, sealed.KeyFileExposed, exposed)
-	home.run(closed, "SOPS_AGE_KEY_FILE="+exposed).fails(t, sealed.NoIdentity)
+
+	for _, env := range []string{"SOPS_AGE_KEY=" + key, "SOPS_AGE_KEY_FILE=" + w.key, "SOPS_AGE_KEY_CMD=cat " + w.key} {
+		got := with(open, closed, missing)(env)
+		got[0].opens(t, "value")
+		got[1].fails(t, sealed.NoIdentity, w.recipient)
+		got[2].opens(t, "value")
+	}
+	got := with(open, missing)()
+	got[0].fails(t, sealed.NoIdentity, w.recipient)
+	got[1].fails(t, sealed.NoIdentity, w.recipient, "none.txt")
+	got = with(open, closed, explicit)("SOPS_AGE_KEY_FILE=" + exposed)
+	got[0].fails(t, sealed.KeyFileExposed, exposed)
+	got[1].fails(t, sealed.NoIdentity)
+	got[2].opens(t, "value") // an explicit key goes first, and needs nothing else
 	home.run(open, "SOPS_AGE_SSH_PRIVATE_KEY_FILE="+exposed).fails(t, sealed.KeyFileExposed, exposed)
 	home.run(open, "SOPS_AGE_KEY=AGE-SECRET-KEY-1GARBAGE").fails(t, sealed.NoIdentity, w.recipient)
 
-	// An explicit key goes first, and needs nothing of the environment.
-	explicit := open
-	explicit.AgeKeyFile = w.key
-	home.run(explicit, "SOPS_AGE_KEY_FILE="+exposed).opens(t, "value")
-	explicit.AgeKeyFile = w.path("none.txt")
-	home.run(explicit, "SOPS_AGE_KEY="+key).opens(t, "value")
-	home.run(explicit).fails(t, sealed.NoIdentity, w.recipient, "none.txt")
-
 	file := filepath.Join(usual, "keys.txt")
 	must(t, os.WriteFile(file, []byte(w.identity.Reveal()), 0o600))
-	home.run(open).opens(t, "value")
-	home.run(closed).fails(t, sealed.NoIdentity)
+	got = with(open, closed)()
+	got[0].opens(t, "value")
+	got[1].fails(t, sealed.NoIdentity)
 	must(t, os.Chmod(file, 0o604))
-	home.run(open).fails(t, sealed.KeyFileExposed, file)
-	home.run(closed).fails(t, sealed.NoIdentity)
+	got = with(open, closed)()
+	got[0].fails(t, sealed.KeyFileExposed, file)
+	got[1].fails(t, sealed.NoIdentity)
 }
