@@ -33,7 +33,6 @@ const (
 	KeyFileBad      Code = "key_file_malformed"
 	Unsupported     Code = "unsupported"
 	CannotEncrypt   Code = "cannot_encrypt"
-	CannotWrite     Code = "cannot_write"
 	RecipientBad    Code = "recipient_malformed"
 	NoRecipients    Code = "no_recipients"
 	NoCreationRule  Code = "no_creation_rule"
@@ -62,7 +61,6 @@ var explanations = map[Code]string{
 	KeyFileBad:      "the key file holds no usable identity; it needs lines like AGE-SECRET-KEY-1..., or one unencrypted SSH key",
 	Unsupported:     "this is not supported",
 	CannotEncrypt:   "the data key cannot be encrypted for a recipient; check the recipient and the access to it",
-	CannotWrite:     "the file cannot be written; check the directory and its permissions",
 	RecipientBad:    "this is no recipient; it needs to look like age1... or ssh-ed25519 AAAA...",
 	NoRecipients:    "nobody could decrypt the file; name a recipient, e.g. with --age",
 	NoCreationRule:  "no creation rule of .sops.yaml fits this path; add one, or name a recipient with --age",

@@ -174,11 +174,12 @@ func (k *keyring) openGroup(ctx context.Context, g group) (part []byte, why []st
 // open returns nil without an error if this key cannot be opened. An error is
 // about something that the user has to mend first.
 func (k *keyring) open(ctx context.Context, key keys.MasterKey) (part []byte, reason string, err error) {
+	if key, ok := key.(*age.MasterKey); ok {
+		return k.openAge(ctx, key)
+	}
 	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
 	defer cancel()
 	switch key := key.(type) {
-	case *age.MasterKey:
-		return k.openAge(key)
 	case *pgp.MasterKey:
 		return k.openPGP(ctx, key)
 	case *hcvault.MasterKey:
@@ -189,10 +190,11 @@ func (k *keyring) open(ctx context.Context, key keys.MasterKey) (part []byte, re
 	if !k.ids.Environment {
 		return nil, key.TypeToIdentifier() + " keys need credentials from the environment, which is switched off", nil
 	}
-	return asked(ctx, key)
+	part, reason = asked(ctx, key)
+	return part, reason, nil
 }
 
-func (k *keyring) openAge(key *age.MasterKey) ([]byte, string, error) {
+func (k *keyring) openAge(ctx context.Context, key *age.MasterKey) ([]byte, string, error) {
 	explicit, err := k.explicit()
 	missing := ""
 	if CodeOf(err) == KeyFileMissing {
@@ -204,7 +206,7 @@ func (k *keyring) openAge(key *age.MasterKey) ([]byte, string, error) {
 	if len(explicit) > 0 {
 		own := &age.MasterKey{Recipient: key.Recipient, EncryptedKey: key.EncryptedKey}
 		explicit.ApplyToMasterKey(own)
-		if part, err := own.Decrypt(); err == nil {
+		if part, _ := asked(ctx, own); part != nil {
 			return part, "", nil
 		}
 	}
@@ -215,11 +217,10 @@ func (k *keyring) openAge(key *age.MasterKey) ([]byte, string, error) {
 		return nil, "", err
 	}
 	bare := &age.MasterKey{Recipient: key.Recipient, EncryptedKey: key.EncryptedKey}
-	part, err := bare.Decrypt()
-	if err != nil {
-		return nil, missing, nil //nolint:nilerr // no identity fits: the caller says so
+	if part, _ := asked(ctx, bare); part != nil {
+		return part, "", nil
 	}
-	return part, "", nil
+	return nil, missing, nil
 }
 
 func (k *keyring) openPGP(ctx context.Context, key *pgp.MasterKey) ([]byte, string, error) {
@@ -237,7 +238,8 @@ func (k *keyring) openPGP(ctx context.Context, key *pgp.MasterKey) ([]byte, stri
 	// Without GnuPG the library would ask for the passphrase on standard output,
 	// which is where the provider speaks to Terraform.
 	pgp.DisableOpenPGP{}.ApplyToMasterKey(&own)
-	return asked(ctx, &own)
+	part, why := asked(ctx, &own)
+	return part, why, nil
 }
 
 // silence switches off the logs of the key packages: they write to standard error,
@@ -248,22 +250,35 @@ var silence = sync.OnceFunc(func() {
 	}
 })
 
-// asked opens a key that a program or a service opens.
-func asked(ctx context.Context, key keys.MasterKey) ([]byte, string, error) {
-	decrypt := func() ([]byte, error) { return key.Decrypt() }
+// asked opens a key with what its library asks: a program, a service, somebody at
+// the terminal. why is a fixed text about a key that does not open.
+func asked(ctx context.Context, key keys.MasterKey) (part []byte, why string) {
+	decrypt := key.Decrypt
 	if c, ok := key.(interface {
 		DecryptContext(context.Context) ([]byte, error)
 	}); ok {
 		decrypt = func() ([]byte, error) { return c.DecryptContext(ctx) }
 	}
-	part, err := decrypt()
+	// Some heed no context. They end by themselves, or with the process.
+	done := make(chan func() ([]byte, error), 1)
+	go func() {
+		part, err := decrypt()
+		done <- func() ([]byte, error) { return part, err }
+	}()
+	var err error
+	select {
+	case result := <-done:
+		part, err = result()
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
 	switch {
 	case err == nil:
-		return part, "", nil
+		return part, ""
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, "no answer in time about " + shortened(describe(key)), nil
+		return nil, "no answer in time about " + shortened(describe(key))
 	default:
-		return nil, shortened(describe(key)) + " did not open", nil
+		return nil, shortened(describe(key)) + " did not open"
 	}
 }
 

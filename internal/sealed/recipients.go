@@ -169,8 +169,6 @@ func (t *texts) UnmarshalYAML(node *yaml.Node) error {
 // read; keys with members of their own belong into files that the sops program
 // makes.
 type creationRule struct {
-	PathRegex string `yaml:"path_regex"`
-
 	ruleKeys   `yaml:",inline"`
 	AWSProfile string     `yaml:"aws_profile"`
 	Groups     []ruleKeys `yaml:"key_groups"`
@@ -226,7 +224,7 @@ func RuleFor(config, target string) (Recipients, error) {
 		return Recipients{}, unreadable(config, err)
 	}
 	var c struct {
-		Rules []creationRule `yaml:"creation_rules"`
+		Rules []yaml.Node `yaml:"creation_rules"` // what is wrong with another rule does not matter
 	}
 	if yaml.Unmarshal(text, &c) != nil {
 		return Recipients{}, &Error{Code: BadCreationRule, File: config}
@@ -243,13 +241,24 @@ func RuleFor(config, target string) (Recipients, error) {
 	if err != nil {
 		relative = absolute
 	}
-	for i, rule := range c.Rules {
-		fits, err := regexp.MatchString(rule.PathRegex, filepath.ToSlash(relative))
+	for _, node := range c.Rules {
+		var which struct {
+			PathRegex string `yaml:"path_regex"`
+		}
+		bad := &Error{Code: BadCreationRule, File: config, Detail: fmt.Sprintf("line %d", node.Line)}
+		if node.Decode(&which) != nil {
+			return Recipients{}, bad
+		}
+		fits, err := regexp.MatchString(which.PathRegex, filepath.ToSlash(relative))
 		if err != nil {
-			return Recipients{}, &Error{Code: BadCreationRule, File: config, Detail: fmt.Sprintf("path_regex of rule %d", i+1)}
+			return Recipients{}, bad
 		}
 		if !fits {
 			continue
+		}
+		var rule creationRule
+		if node.Decode(&rule) != nil {
+			return Recipients{}, bad
 		}
 		r, err := rule.recipients()
 		if err != nil {

@@ -90,10 +90,17 @@ func TestAnOpenedFilePrintsNoValue(t *testing.T) {
 	w := newWorkshop(t)
 	text := newCanary(t)
 	w.encrypt("a.yaml", "a: "+text+"\n")
-	o := w.open("a.yaml")
+	store := sealed.NewStore(sealed.Identities{AgeKey: w.identity})
+	o, err := store.Open(t.Context(), w.parse("a.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, key, _ := strings.Cut(strings.TrimSpace(w.identity.Reveal()), "AGE-SECRET-KEY-")
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
 		mustHide(t, format, fmt.Sprintf(format, o), text)
 		mustHide(t, format+" of the value", fmt.Sprintf(format, *o), text)
 		mustHide(t, format+" of a holder", fmt.Sprintf(format, struct{ o *sealed.Opened }{o}), text)
+		mustHide(t, format+" of the store", fmt.Sprintf(format, store), key)
+		mustHide(t, format+" of a holder of the store", fmt.Sprintf(format, struct{ s *sealed.Store }{store}), key)
 	}
 }
