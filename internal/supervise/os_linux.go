@@ -68,3 +68,22 @@ func usage(pid int) (cpu time.Duration, rss int64, err error) {
 	}
 	return time.Duration(n[0]+n[1]) * clockTick, n[2] * int64(os.Getpagesize()), nil
 }
+
+// coreWait is how long a process' main thread, which runs workerd's event loop,
+// has been ready to run and had no core, since it began. 0 where the kernel does
+// not tell.
+func coreWait(pid int) time.Duration {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/schedstat")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(b) // time on a core, time waiting for one, both in ns; slices
+	if len(fields) < 2 {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(fields[1]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n)
+}

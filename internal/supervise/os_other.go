@@ -27,3 +27,5 @@ func signal(pid int, s os.Signal) {
 func usage(int) (time.Duration, int64, error) {
 	return 0, 0, errors.ErrUnsupported
 }
+
+func coreWait(int) time.Duration { return 0 }

@@ -12,11 +12,14 @@ const (
 	// busyShare is the part of an interval's time from which on a child counts as
 	// busy. One that spins on a machine with many others still gets this much.
 	busyShare = 10 // 1/10
+	// starvedShare is the part of a probe's time that a child may have waited for a
+	// core: beyond it a late answer says nothing about the child.
+	starvedShare = 0.75
 	// quietIntervals is after how many intervals an idle child is probed too: it
 	// may be stuck without spinning.
 	quietIntervals = 20
-	// idleFactor is how many times more failures an idle child is granted: on an
-	// overloaded machine a probe is late although nothing is wrong.
+	// idleFactor is how many times more failures an idle or starved child is
+	// granted: on an overloaded machine a probe is late although nothing is wrong.
 	idleFactor = 10
 )
 
@@ -29,10 +32,11 @@ func (p *Process) watch(c *child) (reason string) {
 	var (
 		probe          chan error // of the probe under way
 		cancel         = func() {}
-		busy, idle     int // failures in a row
+		busy, idle     int // failures in a row: of a child that spins, and of any other
 		quiet          int // intervals since the last probe
 		since          time.Time
 		before, atLast time.Duration
+		waited         time.Duration // for a core, before the probe
 	)
 	begin := func() {
 		var ctx context.Context
@@ -40,6 +44,7 @@ func (p *Process) watch(c *child) (reason string) {
 		probe = make(chan error, 1)
 		since, quiet = time.Now(), 0
 		before, _, _ = usage(c.pid)
+		waited = coreWait(c.pid)
 		go func(result chan<- error) { result <- p.spec.Probe(ctx) }(probe)
 	}
 	defer func() {
@@ -65,7 +70,9 @@ func (p *Process) watch(c *child) (reason string) {
 			if failingSince.IsZero() {
 				failingSince = since
 			}
-			if now, _, cpuErr := usage(c.pid); cpuErr != nil || now-before >= time.Since(since)/busyShare {
+			took := time.Since(since)
+			starved := float64(coreWait(c.pid)-waited) > starvedShare*float64(took)
+			if now, _, cpuErr := usage(c.pid); cpuErr != nil || now-before >= took/busyShare && !starved {
 				busy++
 			} else {
 				idle++
