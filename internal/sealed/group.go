@@ -3,6 +3,7 @@
 package sealed
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,6 +72,11 @@ func readGroup(o object) (group, error) {
 	return g, nil
 }
 
+// kmsARN is what a file may say about a key at AWS. The SDK makes a host name of
+// the region, so with any text in its place the file could say to whom requests
+// with the user's credentials go.
+var kmsARN = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]+:(key|alias)/\S+$`)
+
 func readKey(kind string, o object) (keys.MasterKey, error) {
 	text := func(name string) string { return textOf(o, name) }
 	created, _ := time.Parse(time.RFC3339, text("created_at"))
@@ -84,6 +90,9 @@ func readKey(kind string, o object) (keys.MasterKey, error) {
 	case pgp.KeyTypeIdentifier:
 		return &pgp.MasterKey{Fingerprint: text("fp"), EncryptedKey: enc, CreationDate: created}, nil
 	case kms.KeyTypeIdentifier:
+		if !kmsARN.MatchString(text("arn")) {
+			return nil, fail(BadMetadata, "the arn of an AWS KMS key cannot be read")
+		}
 		key := kms.NewMasterKeyWithProfile(text("arn"), text("role"), nil, text("aws_profile"))
 		key.EncryptedKey, key.CreationDate = enc, created
 		if context, ok := valueOf(o, "context").(object); ok {

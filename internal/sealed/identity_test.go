@@ -221,3 +221,48 @@ func TestWhatIsTakenFromTheEnvironment(t *testing.T) {
 	got[0].fails(t, sealed.KeyFileExposed, file)
 	got[1].fails(t, sealed.NoIdentity)
 }
+
+func TestAKeyFileThatEverybodyCouldReplaceIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	w.encrypt("a.yaml", "a: one\n")
+	for mode, refused := range map[os.FileMode]bool{0o700: false, 0o755: false, 0o777: true, 0o777 | os.ModeSticky: false} {
+		dir := filepath.Join(t.TempDir(), "keys")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		key := filepath.Join(dir, "key.txt")
+		if err := os.WriteFile(key, []byte(w.identity.Reveal()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := sealed.NewStore(sealed.Identities{AgeKeyFile: key}).Open(t.Context(), w.parse("a.yaml"))
+		if (sealed.CodeOf(err) == sealed.KeyFileExposed) != refused || (err == nil) == refused {
+			t.Errorf("in a directory of mode %v: %v", mode, err)
+		}
+	}
+}
+
+func TestAFileCannotSayToWhomCredentialsOfAWSGo(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	w.encrypt("a.yaml", "a: one\n")
+	good := w.read("a.yaml")
+	at := strings.Index(good, "    age:")
+	end := strings.Index(good, "    lastmodified:")
+	for arn, reads := range map[string]bool{
+		"arn:aws:kms:eu-west-3:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab": true,
+		"arn:aws-us-gov:kms:us-gov-west-1:111122223333:alias/app":                     true,
+		"arn:aws:kms:127.0.0.1:1/:111122223333:key/x":                                 false,
+		"arn:aws:kms:evil.example.com#:111122223333:key/x":                            false,
+		"arn:aws:s3:eu-west-3:111122223333:key/x":                                     false,
+		"": false,
+	} {
+		text := good[:at] + "    kms:\n        - arn: '" + arn + "'\n          created_at: \"2026-01-01T00:00:00Z\"\n          enc: eA==\n          aws_profile: \"\"\n" + good[end:]
+		if _, err := sealed.Parse("a.yaml", sealed.YAML, []byte(text)); (err == nil) != reads || !reads && sealed.CodeOf(err) != sealed.BadMetadata {
+			t.Errorf("%q: %v", arn, err)
+		}
+	}
+}

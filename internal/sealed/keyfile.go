@@ -5,6 +5,7 @@ package sealed
 import (
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // maxKeyFileBytes bounds what is read of a key file.
@@ -66,7 +67,11 @@ func checkOpen(path string, f *os.File) error {
 	if !info.Mode().IsRegular() {
 		return &Error{Code: KeyFileExposed, File: path, Detail: "it is no regular file"}
 	}
-	if why := exposed(info); why != "" {
+	why := exposed(info)
+	if dir, err := os.Stat(filepath.Dir(path)); err == nil && why == "" {
+		why = replaceable(dir)
+	}
+	if why != "" {
 		return &Error{Code: KeyFileExposed, File: path, Detail: why}
 	}
 	return nil

@@ -25,3 +25,13 @@ func exposed(info os.FileInfo) string {
 	}
 	return ""
 }
+
+// replaceable says why everybody may put another file into the place of one in this
+// directory; empty if not. What a group may do is left alone: on many systems it is
+// the user's own.
+func replaceable(dir os.FileInfo) string {
+	if mode := dir.Mode(); mode&0o002 != 0 && mode&os.ModeSticky == 0 {
+		return "everybody may write into its directory"
+	}
+	return ""
+}
