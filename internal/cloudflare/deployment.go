@@ -33,6 +33,10 @@ type DeploymentInput struct {
 	Message  string // the user's
 	Run      Run    // where this apply runs; recorded in the message
 
+	// Force deploys also over a change of secrets, which a plane refuses otherwise
+	// (code 10220): older versions have the secrets of their time.
+	Force bool
+
 	// Check decides whether the live deployment (nil: nothing is live) may be
 	// replaced; its error stops the call before anything is sent. It may be
 	// called several times.

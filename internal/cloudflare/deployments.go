@@ -90,7 +90,7 @@ func (c *Client) deploy(ctx context.Context, name string, in DeploymentInput) (*
 		var d *Deployment
 		changed := false
 		err = c.lookThenRepeat(ctx, func() error {
-			d, err = c.postDeployment(ctx, name, in.Versions, marking, base.id)
+			d, err = c.postDeployment(ctx, name, in, marking, base.id)
 			return err
 		}, func() (bool, error) {
 			live, err := c.freshLive(ctx, name)
@@ -171,14 +171,14 @@ func (c *Client) freshLive(ctx context.Context, name string) (*Deployment, error
 	return &all[0], nil
 }
 
-func (c *Client) postDeployment(ctx context.Context, name string, shares []Share, marking Marking, over string) (*Deployment, error) {
+func (c *Client) postDeployment(ctx context.Context, name string, in DeploymentInput, marking Marking, over string) (*Deployment, error) {
 	script, err := segment(name)
 	if err != nil {
 		return nil, err
 	}
 	body, err := jsonBody(map[string]any{
 		"strategy":    "percentage",
-		"versions":    shares,
+		"versions":    in.Versions,
 		"annotations": map[string]string{AnnotationMessage: marking.String()},
 	})
 	if err != nil {
@@ -188,6 +188,9 @@ func (c *Client) postDeployment(ctx context.Context, name string, shares []Share
 	params.AccountID.Value = c.accountID
 	var a answer
 	opts := a.into(body)
+	if in.Force {
+		opts = append(opts, option.WithQuery("force", "true"))
+	}
 	if !c.edge {
 		// Cloudflare documents neither header here, so it is not sent any.
 		if over == "" {

@@ -59,5 +59,6 @@ resource "hybridge_worker_deployment" "this" {
   version_id = coalesce(var.live_version_id, hybridge_worker_version.this.id)
   message    = var.message
 
-  overwrite_unseen = var.overwrite_unseen
+  overwrite_unseen      = var.overwrite_unseen
+  allow_changed_secrets = var.allow_changed_secrets
 }

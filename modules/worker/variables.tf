@@ -228,6 +228,12 @@ variable "overwrite_unseen" {
   default     = null
 }
 
+variable "allow_changed_secrets" {
+  description = "Deploy also a version that is older than a change of secrets, which then has the secrets of its time. Needed to go back over a rotated secret."
+  type        = bool
+  default     = null
+}
+
 variable "force_destroy" {
   description = "Destroy the Worker even while others bind to it."
   type        = bool

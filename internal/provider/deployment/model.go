@@ -21,6 +21,7 @@ type model struct {
 	VersionID       types.String `tfsdk:"version_id"`
 	Message         types.String `tfsdk:"message"`
 	OverwriteUnseen types.Bool   `tfsdk:"overwrite_unseen"`
+	AllowChanged    types.Bool   `tfsdk:"allow_changed_secrets"`
 	AccountID       types.String `tfsdk:"account_id"`
 	ID              types.String `tfsdk:"id"`
 	ActiveVersions  types.Map    `tfsdk:"active_versions"`

@@ -128,6 +128,7 @@ func (r *deploymentResource) Delete(ctx context.Context, req resource.DeleteRequ
 // deploy makes what the model wants live and writes what is live then.
 func (r *deploymentResource) deploy(ctx context.Context, p *tfkit.Plane, m *model, in cloudflare.DeploymentInput, diags *diag.Diagnostics) bool {
 	in.Versions = m.shares()
+	in.Force = m.AllowChanged.ValueBool()
 	in.Message = m.Message.ValueString()
 	in.Run = cloudflare.RunFromEnvironment(r.getenv)
 	d, err := p.Client.CreateDeployment(ctx, m.Worker.ValueString(), in)

@@ -54,6 +54,12 @@ func resourceSchema() schema.Schema {
 				MarkdownDescription: "Whether to deploy even over a deployment that the plan has not seen or, at first, that Hybridge has not made. " +
 					"Default: `false`. Changed in place, without a request.",
 			},
+			"allow_changed_secrets": schema.BoolAttribute{
+				Optional: true,
+				MarkdownDescription: "Whether to deploy a version that is older than a change of secrets, which a plane refuses otherwise (code 10220): it has the " +
+					"secrets of its time, which may not be valid any more. Needed to go back over a rotated secret, and to undo a `wrangler secret put`. " +
+					"Default: `false`. Changed in place, without a request.",
+			},
 			"account_id": tfkit.AccountAttribute(),
 			"id": schema.StringAttribute{
 				Computed:            true,

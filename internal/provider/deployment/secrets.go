@@ -16,13 +16,6 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 )
 
-// keepSecret is how a secret that somebody put on a Worker gets into its
-// configuration.
-func keepSecret(name string) string {
-	return fmt.Sprintf("To keep what was put on the Worker, declare it in the hybridge_worker_version, as in secrets = { %s = { sops_file = ..., key = ... } }, "+
-		"or set keep_secrets = true there: the next version that is made takes it over from the live one.", listed([]string{name}))
-}
-
 // maxTold is how many changes of secrets a warning describes one by one.
 const maxTold = 10
 
@@ -48,20 +41,16 @@ func (m model) warnOfSecrets(ctx context.Context, live cloudflare.Deployment, p 
 	if s == nil {
 		return
 	}
-	keep := ""
+	var b strings.Builder
+	fmt.Fprintf(&b, "Worker %q on %s serves version %s, which somebody made by a change of secrets.\n\n%s\n\n", m.Worker.ValueString(), p, s.Versions[0].ID, describeSecrets(s))
+	fmt.Fprintf(&b, "The next apply puts version_id back, which has the secrets of its time. If that version is older than the change, planes refuse it "+
+		"(code 10220) unless allow_changed_secrets = true says that it is meant.\n\n")
 	if kept := slices.Concat(s.Added, s.Changed, s.Suspects); len(kept) > 0 {
-		keep = keepSecret(kept[0]) + " "
+		fmt.Fprintf(&b, "To keep what was put on the Worker: declare it in secrets of the hybridge_worker_version, or give the value to the source of what is "+
+			"declared there (%s). Or set keep_secrets = true there, for secrets that are not declared, and make a version: terraform apply -replace=<its address>.\n\n", listed(kept))
 	}
-	diags.AddWarning("Secret was changed outside Terraform", fmt.Sprintf(
-		"Worker %q on %s serves version %s, which somebody made by a change of secrets.\n\n%s\n\n%sTo go on with exactly what is live, set version_id = %q.\n\n"+
-			"Otherwise the next apply undoes the change: a new version has only the secrets that it declares, or keeps. An older one, such as %s, has those "+
-			"of its time; a plane may refuse to go back to it (code 10220), but %s.",
-		m.Worker.ValueString(), p, s.Versions[0].ID, describeSecrets(s), keep, s.Versions[0].ID, s.Before, rollback(s.Before)))
-}
-
-// rollback is the way back over a change of secrets.
-func rollback(version string) string {
-	return fmt.Sprintf("`wrangler rollback %s` asks and does it", version)
+	fmt.Fprintf(&b, "To go on with exactly what is live, set version_id = %q.", s.Versions[0].ID)
+	diags.AddWarning("Secret was changed outside Terraform", b.String())
 }
 
 // describeSecrets says who changed which secrets and when.

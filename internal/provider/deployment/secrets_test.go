@@ -265,7 +265,7 @@ func TestTheAdviceAboutSecretsWorks(t *testing.T) {
 		state := s.provider.Create(t.Context(), t, kind, s.config(s.v2))
 		s.put("TOKEN")
 		read, text, _ := s.refreshed(state)
-		for _, part := range []string{"secrets = { TOKEN = ", "keep_secrets = true", fmt.Sprintf("set version_id = %q", s.live().Versions[0].VersionID), "wrangler rollback " + s.v2} {
+		for _, part := range []string{"what is declared there (TOKEN)", "keep_secrets = true", "allow_changed_secrets = true", fmt.Sprintf("set version_id = %q", s.live().Versions[0].VersionID)} {
 			if !strings.Contains(text, part) {
 				t.Errorf("the warning lacks %q:\n%s", part, text)
 			}
@@ -294,18 +294,25 @@ func TestTheAdviceAboutSecretsWorks(t *testing.T) {
 		state = s.provider.Change(t.Context(), t, state, config)
 		s.wantQuiet(state, config)
 	})
-	t.Run("going back is refused", func(t *testing.T) {
+	t.Run("going back is refused unless it is meant", func(t *testing.T) {
 		t.Parallel()
 		s, state := start(t)
 		_, d := s.provider.Apply(t.Context(), t, s.plan(state, s.config(s.v2)))
-		for _, part := range []string{"10220", "TOKEN", "older than a change of secrets", "keep_secrets", "wrangler rollback " + s.v2} {
+		for _, part := range []string{"10220", "TOKEN", "older than a change of secrets", "allow_changed_secrets = true", "-replace", "adopt = false"} {
 			if !d.HasError() || !strings.Contains(d.String(), part) {
 				t.Errorf("the diagnostic lacks %q:\n%s", part, d)
 			}
 		}
-		s.operator("POST", "scripts/api/deployments?force=true", `{"strategy":"percentage","versions":[{"version_id":"`+s.v2+`","percentage":100}]}`)
+		config := s.config(s.v2, tfproto.Object{"allow_changed_secrets": true})
+		state = s.provider.Change(t.Context(), t, state, config)
+		if live := s.live().Versions[0].VersionID; live != s.v2 {
+			t.Errorf("version %s is live, want %s", live, s.v2)
+		}
 		s.restart()
-		s.wantQuiet(s.read(state), s.config(s.v2))
+		s.wantQuiet(s.read(state), config)
+		// It needs no deployment of its own, nor does leaving it out again.
+		state = s.provider.Change(t.Context(), t, state, s.config(s.v2))
+		s.wantQuiet(state, s.config(s.v2))
 	})
 }
 

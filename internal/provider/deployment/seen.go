@@ -60,7 +60,9 @@ func (m model) failed(ctx context.Context, err error, p *tfkit.Plane) diag.Diagn
 		case cloudflare.IsNotFound(err):
 			remedy = fmt.Sprintf("there is no Worker %q on this plane: create it first (hybridge_worker), or correct worker", m.Worker.ValueString())
 		case cloudflare.IsSecretsChanged(err):
-			remedy = "version_id is older than a change of secrets. " + keepSecret("TOKEN") + " To go back all the same: " + rollback(m.VersionID.ValueString()) + "."
+			remedy = "version_id is older than a change of secrets, and has the secrets of its time. If these are still valid, set allow_changed_secrets = true " +
+				"on this deployment. Otherwise make a new version with today's secrets: terraform apply -replace=<the address of the hybridge_worker_version>, " +
+				"with adopt = false if it has no other content than before"
 		}
 		return m.attempt("create", p).FailedBecause(err, remedy)
 	}

@@ -239,7 +239,7 @@ func computedAttributes() map[string]schema.Attribute {
 			ElementType: types.StringType,
 			Computed:    true,
 			MarkdownDescription: "What identifies each of `secrets` without its value, by name, as a SHA-256: of the ciphertext for `sops_file`, of " +
-				"`value_wo_version` for `value_wo`. Known in the plan if these are. Null without secrets.",
+				"the name and `value_wo_version` for `value_wo`. Known in the plan if these are. Null without secrets.",
 		},
 		"size":        number("Size of the uploaded modules in bytes, uncompressed."),
 		"created_on":  text("When the version was created, RFC 3339 in UTC."),

@@ -115,7 +115,7 @@ func (m model) secretDigests(ctx context.Context, store *sealed.Store, diags *di
 			}
 			digests[name] = digest
 		case !s.ValueWOVersion.IsNull():
-			digests[name] = versionDigest(s.ValueWOVersion.ValueString())
+			digests[name] = versionDigest(name, s.ValueWOVersion.ValueString())
 		default:
 			// A value that validation could not see yet, e.g. of a variable, was null.
 			diags.AddAttributeError(secretPath(name, "sops_file"), "Invalid secret", fmt.Sprintf(
@@ -140,10 +140,10 @@ func (s secretModel) ciphertextDigest(store *sealed.Store) (string, error) {
 	return f.Digest(key)
 }
 
-// versionDigest identifies a write-only value by what the user calls it. A hash
-// of the value itself could be guessed from.
-func versionDigest(version string) string {
-	sum := sha256.Sum256([]byte("value_wo_version\n" + version))
+// versionDigest identifies a write-only value by its name and by what the user
+// calls its version. A hash of the value itself could be guessed from.
+func versionDigest(name, version string) string {
+	sum := sha256.Sum256([]byte("value_wo_version\n" + name + "\n" + version))
 	return hex.EncodeToString(sum[:])
 }
 
