@@ -74,7 +74,7 @@ func sopsInit(p process, f sopsInitFlags) error {
 		fmt.Fprintf(p.stdout, "%s is there already, and was left as it is. Add the recipient to a rule, or this rule below creation_rules:\n%s", rule.Config, rule.Lines)
 	}
 	if key.Tracked {
-		fmt.Fprintf(p.stderr, "hybridge: %s lies in a working copy of git: move it away, or name it in .gitignore, before you commit\n", key.Path)
+		fmt.Fprintf(p.stderr, "hybridge: %s lies in a working copy of git: move it away, or see that .gitignore names it, before you commit\n", key.Path)
 	}
 	fmt.Fprintf(p.stdout, `
 next:

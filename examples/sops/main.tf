@@ -8,8 +8,8 @@ terraform {
   }
 }
 
-# The key file is yours and stays out of the repository. Planning works without
-# it; applying needs it.
+# The key file is yours and stays out of the repository. What sops_file refers to
+# is planned without it; opening the ephemeral resource below needs it.
 provider "hybridge" {
   sops = {
     age_key_file = "${path.module}/key.txt"
@@ -35,9 +35,10 @@ module "signer" {
     DB_PASSWORD = { sops_file = "${path.module}/secrets.enc.yaml", key = "db_password" }
   }
 
-  # By value: Terraform hands it over and forgets it. Raise the version with it.
+  # By value: Terraform hands it over and forgets it. Something has to tell that it
+  # changed; here it is the fingerprint of its ciphertext.
   secrets_wo          = { WEBHOOK_KEY = ephemeral.hybridge_sops_file.webhook.text }
-  secrets_wo_versions = { WEBHOOK_KEY = "1" }
+  secrets_wo_versions = { WEBHOOK_KEY = provider::hybridge::sops_fingerprint(file("${path.module}/secrets.enc.yaml"), "webhook_key") }
 }
 
 output "url" {

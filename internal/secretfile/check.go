@@ -174,10 +174,7 @@ func (r *run) file(path string, named bool) error {
 		r.configuration(path, text)
 		return nil
 	}
-	ruled, err := r.ruled(path)
-	if err != nil {
-		return err
-	}
+	ruled := r.ruled(path)
 	if named || ruled || looksSealed(text) {
 		r.sealedFile(path, text, named, ruled)
 	}
@@ -202,10 +199,11 @@ func looksSealed(text []byte) bool {
 	return bytes.Contains(text, []byte("sops")) && bytes.Contains(text, []byte("ENC[AES256_GCM,")) && bytes.Contains(text, []byte("lastmodified"))
 }
 
-// ruled reports whether a creation rule names the file.
-func (r *run) ruled(path string) (bool, error) {
+// ruled reports whether a creation rule names the file. A configuration file that
+// cannot be read is a finding, once, and names nothing.
+func (r *run) ruled(path string) bool {
 	if filepath.Base(path) == sealed.ConfigName {
-		return false, nil
+		return false
 	}
 	dir := filepath.Dir(path)
 	config, known := r.configs[dir]
@@ -214,9 +212,16 @@ func (r *run) ruled(path string) (bool, error) {
 		r.configs[dir] = config
 	}
 	if config == "" {
-		return false, nil
+		return false
 	}
-	return sealed.RuleNames(config, path)
+	names, err := sealed.RuleNames(config, path)
+	if err != nil && !r.seen["rules of "+config] {
+		r.seen["rules of "+config] = true
+		report := FileReport{Path: config, Recipients: []string{}, Plain: []string{}, Problems: []Problem{}}
+		report.add(err)
+		r.report.Files = append(r.report.Files, report)
+	}
+	return names && err == nil
 }
 
 func (r *run) sealedFile(path string, text []byte, named, ruled bool) {

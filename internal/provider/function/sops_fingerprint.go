@@ -63,7 +63,7 @@ func (fingerprint) Run(ctx context.Context, req function.RunRequest, resp *funct
 	}
 	digest, argument, err := fingerprintOf(file, keys)
 	if err != nil {
-		resp.Error = function.NewArgumentFuncError(argument, tfkit.SealedDetail(err))
+		resp.Error = function.NewArgumentFuncError(argument, detail(err))
 		return
 	}
 	resp.Error = resp.Result.Set(ctx, digest)
@@ -101,7 +101,11 @@ func fingerprintOf(file *sealed.File, keys []string) (digest string, argument in
 func parse(text string) (*sealed.File, *function.FuncError) {
 	file, err := sealed.Parse("", sealed.Sniff(text), []byte(text))
 	if err != nil {
-		return nil, function.NewArgumentFuncError(0, tfkit.SealedDetail(err))
+		return nil, function.NewArgumentFuncError(0, detail(err))
 	}
 	return file, nil
 }
+
+// detail is what is wrong, without the full stop that Terraform adds to the errors
+// of functions.
+func detail(err error) string { return strings.TrimSuffix(tfkit.SealedDetail(err), ".") }
