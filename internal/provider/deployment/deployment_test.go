@@ -181,7 +181,7 @@ func TestADeploymentGoesLiveAndStaysQuiet(t *testing.T) {
 	}
 	live := s.live()
 	want := tfproto.Object{
-		"worker": "api", "plane": nil, "version_id": s.v1, "message": "first", "overwrite_unseen": false, "account_id": s.AccountID,
+		"worker": "api", "plane": nil, "version_id": s.v1, "message": "first", "overwrite_unseen": false, "allow_changed_secrets": nil, "account_id": s.AccountID,
 		"id": live.ID, "active_versions": only(s.v1), "created_on": live.CreatedOn.UTC().Format("2006-01-02T15:04:05Z"),
 		"author": live.AuthorEmail, "source": "terraform",
 	}
