@@ -30,7 +30,7 @@ None of them prints a value, or writes one to disk.`,
   hybridge sops pull doppler --project api --config prd --out prod.enc.yaml
   hybridge sops where db.password --file prod.enc.yaml         # after a leak`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
+			if len(args) > 0 && args[0] != "help" {
 				return usageError("unknown command %q; \"hybridge sops --help\" lists them", args[0])
 			}
 			return nil

@@ -33,6 +33,10 @@ refers to them:
     hybridge_sops_file without such a file, without such a value in it, or with
     one that does not decrypt. Only literals and path.module are followed.
 
+A file whose keys are in a cloud or in Vault is opened if it is named, or if a
+creation rule or a reference names it: others must not make this machine call the
+services that they name.
+
 Directories .git, .terraform and node_modules are left out, and so are links below
 a directory. A PATH that is a file has to be a SOPS file. A PATH may be a pattern,
 in which ** stands for any directories.
@@ -93,8 +97,10 @@ func printReport(w io.Writer, r *secretfile.Report, decrypt bool) {
 		switch {
 		case len(f.Problems) > 0:
 			fmt.Fprintf(w, "%s\n", counted(len(f.Problems), "finding"))
-		case decrypt:
+		case f.Decrypted:
 			fmt.Fprintln(w, "ok")
+		case decrypt:
+			fmt.Fprintln(w, "ok, not decrypted: name it, or a creation rule for it, to have its key service asked")
 		default:
 			fmt.Fprintln(w, "ok, not decrypted")
 		}

@@ -39,6 +39,9 @@ that is there already, here or above, it says which lines to add.`,
 }
 
 func sopsInit(p process, f sopsInitFlags) error {
+	if err := secretfile.CheckPathRegex(f.pathRegex); err != nil {
+		return &exitError{exitUsage, err}
+	}
 	usual, usualErr := secretfile.DefaultKeyFile()
 	path := f.key
 	if path == "" {
@@ -71,7 +74,7 @@ func sopsInit(p process, f sopsInitFlags) error {
 	case rule.Named:
 		fmt.Fprintf(p.stdout, "%s names the recipient already\n", rule.Config)
 	default:
-		fmt.Fprintf(p.stdout, "%s is there already, and was left as it is. Add the recipient to a rule, or this rule below creation_rules:\n%s", rule.Config, rule.Lines)
+		fmt.Fprintf(p.stdout, "%s is there already, and was left as it is. Add the recipient to a rule, or put this rule first below creation_rules, as the first that fits is taken:\n%s", rule.Config, rule.Lines)
 	}
 	if key.Tracked {
 		fmt.Fprintf(p.stderr, "hybridge: %s lies in a working copy of git: move it away, or see that .gitignore names it, before you commit\n", key.Path)

@@ -5,6 +5,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
@@ -79,8 +80,8 @@ func sopsAttribute() schema.SingleNestedAttribute {
 }
 
 // identities are what sops of the provider block says, with the environment for
-// what it leaves out and allows. An exposed key file is refused here, however
-// little the run needs it: it has to be replaced either way. A missing one is not,
+// what it leaves out and allows. A key file that is exposed, or holds no key, is refused
+// here, however little the run needs it: it has to be replaced either way. A missing one is not,
 // because a plan needs no key.
 func (p *hybridge) identities(ctx context.Context, sops types.Object, diags *diag.Diagnostics) sealed.Identities {
 	if sops.IsUnknown() {
@@ -92,7 +93,10 @@ func (p *hybridge) identities(ctx context.Context, sops types.Object, diags *dia
 	}
 	at := path.Root("sops")
 	if file := m.AgeKeyFile.ValueString(); file != "" {
-		if err := sealed.CheckKeyFile(file); err != nil && sealed.CodeOf(err) != sealed.KeyFileMissing {
+		err := sealed.CheckKeyFile(file)
+		if strings.HasPrefix(file, "~") && sealed.CodeOf(err) == sealed.KeyFileMissing {
+			diags.AddAttributeError(at.AtName("age_key_file"), "Key file is missing", "Terraform does not expand ~ in a path. Write pathexpand("+strconv.Quote(file)+").")
+		} else if err != nil && sealed.CodeOf(err) != sealed.KeyFileMissing {
 			diags.Append(tfkit.SealedFailed(at.AtName("age_key_file"), err))
 		}
 	}

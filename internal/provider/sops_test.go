@@ -47,6 +47,10 @@ func TestSOPSOfTheProviderBlockIsChecked(t *testing.T) {
 	if err := os.Symlink(box.KeyFile, link); err != nil {
 		t.Fatal(err)
 	}
+	recipient := filepath.Join(box.Dir, "recipient.txt")
+	if err := os.WriteFile(recipient, []byte("# public key\nage1qqqq\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		sops any
 		want []string
@@ -57,6 +61,8 @@ func TestSOPSOfTheProviderBlockIsChecked(t *testing.T) {
 		"empty key file":       {map[string]any{"age_key_file": ""}, []string{"at sops.age_key_file"}},
 		"exposed key file":     {map[string]any{"age_key_file": open}, []string{"at sops.age_key_file", "Key file cannot be used", open, "0644", "chmod 600"}},
 		"link to a key file":   {map[string]any{"age_key_file": link}, []string{"at sops.age_key_file", "symbolic link"}},
+		"key file with no key": {map[string]any{"age_key_file": recipient}, []string{"at sops.age_key_file", recipient, "no usable identity"}},
+		"home of the shell":    {map[string]any{"age_key_file": "~/none.txt"}, []string{"at sops.age_key_file", `pathexpand("~/none.txt")`}},
 		"directory":            {map[string]any{"age_key_file": box.Dir}, []string{"at sops.age_key_file", "no regular file"}},
 		"key":                  {map[string]any{"age_key": box.Key}, nil},
 		"key that is none":     {map[string]any{"age_key": "hunter2hunter2hunter2"}, []string{"at sops.age_key", "no usable identity", "AGE-SECRET-KEY-1"}},

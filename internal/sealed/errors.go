@@ -49,7 +49,7 @@ var explanations = map[Code]string{
 	BadPath:         "the key path cannot be read; write it like `db.password`, `hosts[0].token` or `[\"name.with.dots\"]`",
 	KeyUnknown:      "the file has no such key; correct the key path",
 	NotScalar:       "the key holds a map or a list; name one value in it",
-	NotEncrypted:    "the value stands in the file in the clear; encrypt it with `sops edit`, and treat it as leaked if the file was ever shared",
+	NotEncrypted:    "the value stands in the file in the clear; take it out, set it again with `sops edit` or encrypt the whole file anew, and treat it as leaked if the file was ever shared",
 	EmptyValue:      "the value is empty, and SOPS does not encrypt empty values; set one with `sops edit`",
 	BadCiphertext:   "the value cannot be authenticated: it was changed without SOPS, or moved from another key; take the last good version of the file from your history",
 	BadType:         "the value does not have the type that its ciphertext claims, which only a change without SOPS explains; take the last good version of the file from your history",

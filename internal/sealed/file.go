@@ -10,6 +10,10 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/getsops/sops/v3/age"
+	"github.com/getsops/sops/v3/keys"
+	"github.com/getsops/sops/v3/pgp"
 )
 
 // maxFileBytes bounds what is read of a file.
@@ -91,6 +95,14 @@ func unreadable(path string, err error) *Error {
 // Recipients names who can open the file: age recipients as they are, other keys
 // with their kind before them.
 func (f *File) Recipients() []string { return recipients(f.meta.groups) }
+
+// Remote reports whether opening the file may ask a service over the network,
+// which the file itself names.
+func (f *File) Remote() bool {
+	return slices.ContainsFunc(slices.Concat(f.meta.groups...), func(k keys.MasterKey) bool {
+		return k.TypeToIdentifier() != age.KeyTypeIdentifier && k.TypeToIdentifier() != pgp.KeyTypeIdentifier
+	})
+}
 
 // Keys lists the key paths of all values, encrypted or not, in the order of the
 // file.

@@ -147,10 +147,32 @@ func (k *keyring) noIdentity(groups []group, got, threshold int, problems []stri
 	if len(groups) > 1 {
 		e = fail(NoIdentity, "%d of %d key groups opened, %d are needed; recipients: %s", got, len(groups), threshold, listed(recipients(groups)))
 	}
+	e.Detail += "; looked at: " + k.looked()
 	if len(problems) > 0 {
 		e.Detail += "; " + strings.Join(slices.Compact(problems), "; ")
 	}
 	return e
+}
+
+// looked says which identities were at hand.
+func (k *keyring) looked() string {
+	var at []string
+	if k.ids.AgeKeyFile != "" {
+		at = append(at, k.ids.AgeKeyFile)
+	}
+	if !k.ids.AgeKey.Empty() {
+		at = append(at, "the identities given as text")
+	}
+	if k.ids.GnuPGHome != "" {
+		at = append(at, k.ids.GnuPGHome)
+	}
+	if k.ids.Environment {
+		at = append(at, "what SOPS finds in the environment")
+	}
+	if len(at) == 0 {
+		return "nothing, as the environment is switched off and no identity is named"
+	}
+	return strings.Join(at, ", ")
 }
 
 // openGroup tries the keys in order. why holds fixed texts about those that could
@@ -324,7 +346,7 @@ func checkUsualKeyFiles() error {
 		files = append(files, filepath.Join(dir, filepath.FromSlash(age.SopsAgeKeyUserConfigPath)))
 	}
 	for _, path := range files {
-		if err := CheckKeyFile(path); err != nil && CodeOf(err) != KeyFileMissing {
+		if err := checkExposure(path); err != nil && CodeOf(err) != KeyFileMissing {
 			return err
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/getsops/sops/v3/age"
 )
 
 // maxKeyFileBytes bounds what is read of a key file.
@@ -28,8 +30,21 @@ func ReadKeyFile(path string) ([]byte, error) {
 	return text, nil
 }
 
-// CheckKeyFile reports what ReadKeyFile would refuse, without reading.
+// CheckKeyFile reports what ReadKeyFile would refuse, and a file without a usable identity.
 func CheckKeyFile(path string) error {
+	text, err := ReadKeyFile(path)
+	if err != nil {
+		return err
+	}
+	var ignored age.ParsedIdentities
+	if err := importIdentities(&ignored, text); err != nil {
+		return located(err, KeyFileBad, path, "")
+	}
+	return nil
+}
+
+// checkExposure reports what ReadKeyFile would refuse, without reading.
+func checkExposure(path string) error {
 	f, err := openKeyFile(path)
 	if err != nil {
 		return err

@@ -64,7 +64,8 @@ type Report struct {
 // Check looks at SOPS files and at what refers to them.
 type Check struct {
 	Store *sealed.Store
-	// Decrypt also opens every file.
+	// Decrypt also opens the files. One that needs a service in the network is opened
+	// only if it was named, a creation rule names it, or something refers to it.
 	Decrypt bool
 	// Look, if not nil, is told of each file before it is opened.
 	Look func(path string)
@@ -255,7 +256,9 @@ func (r *run) sealedFile(path string, text []byte, named, ruled bool) {
 	for _, key := range report.Plain {
 		report.add(&sealed.Error{Code: sealed.NotEncrypted, Key: key})
 	}
-	if r.Decrypt && len(report.Plain) == 0 {
+	// A file that happens to lie there must not make this machine call the service
+	// that it names.
+	if r.Decrypt && len(report.Plain) == 0 && (named || ruled || !f.Remote()) {
 		if r.Look != nil {
 			r.Look(path)
 		}

@@ -128,11 +128,19 @@ func ConfigHere() string {
 	return found
 }
 
+// CheckPathRegex reports a text that cannot say which paths a rule is for.
+func CheckPathRegex(text string) error {
+	if _, err := regexp.Compile(text); err != nil || text == "" || strings.ContainsAny(text, "\r\n") {
+		return errors.New("--path-regex is no regular expression: write it like '" + DefaultPathRegex + "'")
+	}
+	return nil
+}
+
 // EnsureRule makes a configuration file with a rule that gives the files which
 // pathRegex fits to a recipient. An existing file is never changed.
 func EnsureRule(config, pathRegex, recipient string) (Rule, error) {
-	if _, err := regexp.Compile(pathRegex); err != nil || pathRegex == "" || strings.ContainsAny(pathRegex, "\r\n") {
-		return Rule{}, errors.New("--path-regex is no regular expression: write it like '" + DefaultPathRegex + "'")
+	if err := CheckPathRegex(pathRegex); err != nil {
+		return Rule{}, err
 	}
 	r := Rule{Config: config, Lines: "  - path_regex: '" + strings.ReplaceAll(pathRegex, "'", "''") + "'\n    age: " + recipient + "\n"}
 	f, err := os.OpenFile(config, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
