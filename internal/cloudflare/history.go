@@ -86,6 +86,32 @@ func (h History) Rejected(version string) *Rejection {
 	return nil
 }
 
+// Rejected says who went back from a version of a Worker, nil if nobody did. It asks
+// for the history, and for the versions only where their numbers decide.
+func (c *Client) Rejected(ctx context.Context, worker, version string) (*Rejection, error) {
+	deployments, err := c.Deployments(ctx, worker)
+	if IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	h := History{Deployments: deployments}
+	if r := h.Rejected(version); r != nil || !h.displaced(version) {
+		return r, nil
+	}
+	if h.Versions, err = c.DeployableVersions(ctx, worker); err != nil {
+		return nil, err
+	}
+	return h.Rejected(version), nil
+}
+
+// displaced reports whether somebody else has replaced the version.
+func (h History) displaced(version string) bool {
+	i := slices.IndexFunc(h.Deployments, func(d Deployment) bool { return d.Serves(version) })
+	return i > 0 && h.Deployments[i-1].Marking().Marker == ""
+}
+
 // isOlder reports whether a deployment goes back from a version: by what the plane
 // says of it, or by the numbers of its versions.
 func (h History) isOlder(d Deployment, version string) bool {

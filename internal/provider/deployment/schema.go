@@ -3,6 +3,7 @@
 package deployment
 
 import (
+	"maps"
 	"regexp"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -26,63 +27,63 @@ const description = "What is live of a Worker: the version that answers its requ
 	"Permission groups: `Workers Scripts Write` (`Workers Scripts Read` suffices for planning)."
 
 func resourceSchema() schema.Schema {
-	return schema.Schema{
-		MarkdownDescription: description,
-		Attributes: map[string]schema.Attribute{
-			"worker": schema.StringAttribute{
-				Required: true,
-				MarkdownDescription: "Id or name of the Worker. A change to another Worker replaces this resource; one between id and name of the same " +
-					"Worker changes the state only.",
-				Validators: []validator.String{tfkit.WorkerName()},
-			},
-			"plane": tfkit.PlaneAttribute(),
-			"version_id": schema.StringAttribute{
-				Required: true,
-				MarkdownDescription: "Id of the version that is to answer all requests. It must be a version of this Worker that the plane still offers for " +
-					"deployment. Changed in place, by a new deployment.",
-				Validators: []validator.String{VersionID()},
-			},
-			"message": schema.StringAttribute{
-				Optional: true,
-				MarkdownDescription: "What the next deployment is for; it stands in the history. A change of it alone plans nothing, so that a commit hash in " +
-					"it does not make a change per commit; the next deployment takes it. " +
-					"Default: none.",
-				Validators: []validator.String{stringvalidator.LengthAtMost(600)},
-			},
-			"overwrite_unseen": schema.BoolAttribute{
-				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-				MarkdownDescription: "Whether to deploy even over a deployment that the plan has not seen or, at first, that Hybridge has not made. " +
-					"Default: `false`. Changed in place, without a request.",
-			},
-			"allow_changed_secrets": schema.BoolAttribute{
-				Optional: true,
-				MarkdownDescription: "Whether to deploy a version that is older than a change of secrets, which a plane refuses otherwise (code 10220): it has the " +
-					"secrets of its time, which may not be valid any more. Needed to go back over a rotated secret, and to undo a `wrangler secret put`. " +
-					"Default: `false`. Changed in place, without a request.",
-			},
-			"account_id": tfkit.AccountAttribute(),
-			"id": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Id of the live deployment. Changes with every deployment.",
-			},
-			"active_versions": schema.MapAttribute{
-				Computed: true, ElementType: types.Float64Type,
-				MarkdownDescription: "What is live: percentage of the requests, by version id.",
-			},
-			"created_on": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "When the live deployment was made, RFC 3339 in UTC.",
-			},
-			"author": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "E-mail address of whoever made the live deployment; null where the plane does not say.",
-			},
-			"source": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Kind of client that made the live deployment, e.g. `terraform`, `wrangler` or `api`.",
-			},
+	attributes := map[string]schema.Attribute{
+		"rollout": rolloutAttribute(),
+		"worker": schema.StringAttribute{
+			Required: true,
+			MarkdownDescription: "Id or name of the Worker. A change to another Worker replaces this resource; one between id and name of the same " +
+				"Worker changes the state only.",
+			Validators: []validator.String{tfkit.WorkerName()},
+		},
+		"plane": tfkit.PlaneAttribute(),
+		"version_id": schema.StringAttribute{
+			Required: true,
+			MarkdownDescription: "Id of the version that is to answer all requests. It must be a version of this Worker that the plane still offers for " +
+				"deployment. Changed in place, by a new deployment.",
+			Validators: []validator.String{VersionID()},
+		},
+		"message": schema.StringAttribute{
+			Optional: true,
+			MarkdownDescription: "What the next deployment is for; it stands in the history. A change of it alone plans nothing, so that a commit hash in " +
+				"it does not make a change per commit; the next deployment takes it. " +
+				"Default: none.",
+			Validators: []validator.String{stringvalidator.LengthAtMost(600)},
+		},
+		"overwrite_unseen": schema.BoolAttribute{
+			Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+			MarkdownDescription: "Whether to deploy even over a deployment that the plan has not seen or, at first, that Hybridge has not made. " +
+				"Default: `false`. Changed in place, without a request.",
+		},
+		"allow_changed_secrets": schema.BoolAttribute{
+			Optional: true,
+			MarkdownDescription: "Whether to deploy a version that is older than a change of secrets, which a plane refuses otherwise (code 10220): it has the " +
+				"secrets of its time, which may not be valid any more. Needed to go back over a rotated secret, and to undo a `wrangler secret put`. " +
+				"Default: `false`. Changed in place, without a request.",
+		},
+		"account_id": tfkit.AccountAttribute(),
+		"id": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "Id of the live deployment. Changes with every deployment.",
+		},
+		"active_versions": schema.MapAttribute{
+			Computed: true, ElementType: types.Float64Type,
+			MarkdownDescription: "What is live: percentage of the requests, by version id.",
+		},
+		"created_on": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "When the live deployment was made, RFC 3339 in UTC.",
+		},
+		"author": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "E-mail address of whoever made the live deployment; null where the plane does not say.",
+		},
+		"source": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "Kind of client that made the live deployment, e.g. `terraform`, `wrangler` or `api`.",
 		},
 	}
+	maps.Copy(attributes, rollbackAttributes())
+	return schema.Schema{MarkdownDescription: description, Attributes: attributes}
 }
 
 // VersionID accepts the id of a version.
