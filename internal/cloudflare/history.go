@@ -143,6 +143,15 @@ func (d Deployment) Sole() string {
 	return ""
 }
 
+// Only is the version that serves alone; empty if another one is part of the
+// deployment, were it at 0 %.
+func (d Deployment) Only() string {
+	if len(d.Versions) != 1 {
+		return ""
+	}
+	return d.Versions[0].VersionID
+}
+
 // LastSole is the newest deployment in which the version served everything, nil if
 // there is none.
 func (h History) LastSole(version string) *Deployment {

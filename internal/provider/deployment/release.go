@@ -146,7 +146,7 @@ func (r *release) inSteps(ctx context.Context, steps rolloutModel) bool {
 		return false
 	}
 	live := history.Live()
-	if live != nil && live.Sole() == m.target().ValueString() && r.state != nil {
+	if live != nil && live.Only() == m.target().ValueString() && r.state != nil {
 		m.setLive(live, r.plane.AccountID)
 		return true
 	}
@@ -208,7 +208,7 @@ func (r *release) settle(ctx context.Context, h cloudflare.History) (rollout.Dep
 		return rollout.Deployment{}, true
 	}
 	target := r.plan.target().ValueString()
-	if len(live.Versions) < 2 || live.Sole() != "" || live.Serves(target) {
+	if len(live.Versions) < 2 || live.Serves(target) {
 		return deploymentOf(*live), true
 	}
 	base := live.Versions[0]

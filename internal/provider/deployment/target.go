@@ -122,7 +122,11 @@ func (m model) wanted(holdAt types.Float64, before types.Map) types.Map {
 	id := target.ValueString()
 	if !holdAt.IsNull() && !m.isRollback() {
 		if other := otherVersion(before, id); other != "" {
-			return activeVersions([]cloudflare.Share{{VersionID: id, Percentage: holdAt.ValueFloat64()}, {VersionID: other, Percentage: 100 - holdAt.ValueFloat64()}})
+			at := holdAt.ValueFloat64()
+			if now, ok := before.Elements()[id].(types.Float64); ok {
+				at = max(at, now.ValueFloat64()) // a rollout never goes a step back
+			}
+			return activeVersions([]cloudflare.Share{{VersionID: id, Percentage: at}, {VersionID: other, Percentage: 100 - at}})
 		}
 	}
 	return activeVersions([]cloudflare.Share{{VersionID: id, Percentage: 100}})
