@@ -269,24 +269,21 @@ type watch struct {
 	probes, proved, row int
 	good                bool // the latest probe was proved and good
 	slowest             time.Duration
-	last                result // the latest failure, or answer without proof
+	last                result
 }
 
 func (w *watch) count(r result) {
 	w.probes++
-	w.good = false
+	w.last = r
 	if r.proved {
 		w.proved++
 	}
-	switch {
-	case r.proved && r.fault == "":
-		w.good, w.row = true, 0
+	switch w.good = r.proved && r.fault == ""; {
+	case w.good:
+		w.row = 0
 		w.slowest = max(w.slowest, r.latency)
 	case r.counts:
 		w.row++
-		w.last = r
-	default:
-		w.last = r
 	}
 }
 
@@ -308,7 +305,11 @@ func (w *watch) passed() rollout.Verdict {
 
 func (w *watch) undecided(after time.Duration) rollout.Verdict {
 	what := "too little proof that the new version answered"
-	if w.proved >= w.gate.MinProved {
+	switch {
+	case w.proved < w.gate.MinProved:
+	case w.last.counts:
+		what = "no good answer in the end"
+	default:
 		what = "no proof any more that the new version answers"
 	}
 	return rollout.Verdict{
