@@ -33,10 +33,6 @@ type driver struct {
 	renewal sync.WaitGroup
 }
 
-func (r *release) newDriver(_ context.Context, plan rollout.Plan) *driver {
-	return &driver{release: r, plan: plan, id: newRolloutID(), stop: func() {}}
-}
-
 // announce takes the lease, where the plane has one, and keeps it.
 func (d *driver) announce(ctx context.Context) error {
 	r := d.release

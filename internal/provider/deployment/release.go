@@ -162,15 +162,15 @@ func (r *release) inSteps(ctx context.Context, steps rolloutModel) bool {
 	if r.diags.HasError() {
 		return false
 	}
-	if plan.Gates = r.gates(ctx, steps, plan); r.diags.HasError() {
+	driver := &driver{release: r, plan: plan, id: uuid.NewString(), stop: func() {}}
+	defer driver.close()
+	if plan.Gates = r.gates(ctx, steps, driver, history); r.diags.HasError() {
 		return false
 	}
 	if err := plan.Check(); err != nil {
 		r.diags.AddError("Rollout cannot begin", tfkit.Sentence(err.Error()))
 		return false
 	}
-	driver := r.newDriver(ctx, plan)
-	defer driver.close()
 	if err := driver.announce(ctx); err != nil {
 		r.diags.Append(m.attempt("begin the rollout of the", r.plane).FailedBecause(err, remedyForRollout(err)))
 		return false
@@ -303,9 +303,6 @@ func remedyForRollout(err error) string {
 	}
 	return ""
 }
-
-// newRolloutID names a rollout.
-func newRolloutID() string { return uuid.NewString() }
 
 // shortID is how a deployment's message names a rollout.
 func shortID(id string) string { return strings.ReplaceAll(id, "-", "")[:8] }

@@ -116,7 +116,7 @@ func gateAttributes(duration func(string) schema.StringAttribute) map[string]sch
 		"http": schema.SingleNestedAttribute{
 			Optional: true,
 			MarkdownDescription: "Asks the new version itself, over and over. An answer counts only if it proves its version: it came from the version's preview URL, or, with `version_header`, " +
-				"it names the version. None that does in time fails the gate. Redirects are not followed, and a random query parameter `hybridge_probe` keeps caches out.",
+				"it names the version. None that does in time fails the gate. Redirects are not followed, and a random query parameter `hybridge-probe` keeps caches out.",
 			Attributes: map[string]schema.Attribute{
 				"path":   schema.StringAttribute{Required: true, MarkdownDescription: "Path, e.g. `/healthz`, with a query if need be.", Validators: []validator.String{tfkit.URLPath()}},
 				"method": schema.StringAttribute{Optional: true, MarkdownDescription: "`GET` or `HEAD`. Default: `GET`.", Validators: []validator.String{stringvalidator.OneOf("GET", "HEAD")}},
