@@ -114,7 +114,9 @@ func TestEachKindOfBadAnswerFailsTheSecondTime(t *testing.T) {
 			reason: "status 201, wanted 200 or 204",
 		},
 		"redirect": {
-			answer: func(w http.ResponseWriter, r *http.Request, _ *fakeClock) { http.Redirect(w, r, "/elsewhere", 302) },
+			answer: func(w http.ResponseWriter, r *http.Request, _ *fakeClock) {
+				http.Redirect(w, r, "/elsewhere", http.StatusFound)
+			},
 			reason: "status 302, wanted 200",
 		},
 		"body": {

@@ -55,6 +55,8 @@ type action struct {
 	end Outcome
 }
 
+func (a action) goesBack() bool { return a.kind == deploy && a.why.State == RollingBack }
+
 type actionKind int
 
 const (

@@ -20,44 +20,39 @@ const (
 // has ended, within ten seconds after the end of ctx. report may be nil.
 func Run(ctx context.Context, p Plan, live Live, clock Clock, report Reporter) Outcome {
 	d := run{plan: p, live: live, clock: clock, report: report}
-	m := newMachine(p)
-	m, a := m.next(event{kind: begun})
-	var back context.Context // once there is one, nothing but going back is left to do
-	for {
-		if a.kind == end {
-			d.tell(context.WithoutCancel(ctx), Transition{
-				State: a.end.State, Step: max(a.end.Step, 0), Percentage: max(sharesOf(a.end.Live, p.Target), 0), Deployment: a.end.Live.ID, Reason: reasonOf(a.end),
-			})
-			return a.end
-		}
-		if back == nil && (ctx.Err() != nil || a.kind == deploy && a.why.State == RollingBack) {
-			budget := goingBack
-			if ctx.Err() != nil {
-				budget = wayBack
-			}
-			var cancel context.CancelFunc
-			back, cancel = context.WithTimeout(context.WithoutCancel(ctx), budget)
-			defer cancel()
-			if ctx.Err() != nil {
-				m, a = m.next(event{kind: interrupted, live: d.current(back), err: ctx.Err()})
-				continue
-			}
-		}
-		now := ctx
-		if back != nil {
-			now = back
-		}
-		var e event
-		if a.kind == judge {
-			e = d.judge(now, m)
-		} else {
-			e = d.deploy(now, a, m.tries)
-		}
-		if back == nil && ctx.Err() != nil {
-			continue // the interruption is what counts, whatever came of it
+	m, a := newMachine(p).next(event{kind: begun})
+	for a.kind != end && !a.goesBack() && ctx.Err() == nil {
+		e := d.do(ctx, m, a)
+		if ctx.Err() != nil {
+			break // the interruption is what counts, whatever came of it
 		}
 		m, a = m.next(e)
 	}
+	if a.kind != end {
+		a = d.goBack(ctx, m, a)
+	}
+	d.tell(context.WithoutCancel(ctx), Transition{
+		State: a.end.State, Step: max(a.end.Step, 0), Percentage: max(sharesOf(a.end.Live, p.Target), 0), Deployment: a.end.Live.ID, Reason: reasonOf(a.end),
+	})
+	return a.end
+}
+
+// goBack carries out what is left when a rollout does not go forward any more, on a
+// context of its own.
+func (d run) goBack(ctx context.Context, m machine, a action) action {
+	budget := goingBack
+	if ctx.Err() != nil {
+		budget = wayBack
+	}
+	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget)
+	defer cancel()
+	if ctx.Err() != nil {
+		m, a = m.next(event{kind: interrupted, live: d.current(back), err: ctx.Err()})
+	}
+	for a.kind != end {
+		m, a = m.next(d.do(back, m, a))
+	}
+	return a
 }
 
 // reasonOf says why a rollout has ended as it has; empty where that needs no reason.
@@ -88,6 +83,14 @@ func (d run) tell(ctx context.Context, t Transition) {
 		t.At = d.clock.Now()
 		d.report.Report(ctx, t)
 	}
+}
+
+// do carries one action out.
+func (d run) do(ctx context.Context, m machine, a action) event {
+	if a.kind == judge {
+		return d.judge(ctx, m)
+	}
+	return d.deploy(ctx, a, m.tries)
 }
 
 // current is what is live, nil if that cannot be found out.

@@ -22,8 +22,8 @@ import (
 // httpConfig is what a user has written of an HTTP gate.
 func (h httpModel) config(ctx context.Context) gate.HTTPConfig {
 	c := gate.HTTPConfig{
-		Path: h.Path.ValueString(), Method: h.Method.ValueString(), BodyContains: h.BodyContains.ValueString(), MaxLatency: durationOf(h.MaxLatency, 0),
-		Every: durationOf(h.Every, 0), Failures: int(h.Failures.ValueInt64()), Timeout: durationOf(h.Timeout, 0), Patience: durationOf(h.Patience, 0),
+		Path: h.Path.ValueString(), Method: h.Method.ValueString(), BodyContains: h.BodyContains.ValueString(), MaxLatency: durationOf(h.MaxLatency),
+		Every: durationOf(h.Every), Failures: int(h.Failures.ValueInt64()), Timeout: durationOf(h.Timeout), Patience: durationOf(h.Patience),
 		VersionHeader: h.VersionHeader.ValueString(), Headers: map[string]func() (string, error){},
 	}
 	var codes []int64
@@ -43,13 +43,13 @@ func (h httpModel) config(ctx context.Context) gate.HTTPConfig {
 
 func (m metricsModel) config() gate.MetricsConfig {
 	return gate.MetricsConfig{
-		MaxFailureRate: m.MaxFailureRate.ValueFloat64Pointer(), MaxServerErrorRate: m.MaxServerErrorRate.ValueFloat64Pointer(), MaxP99: durationOf(m.MaxP99, 0),
-		MinRequests: int(m.MinRequests.ValueInt64()), OnInconclusive: m.OnInconclusive.ValueString(), Settle: durationOf(m.Settle, 0),
+		MaxFailureRate: m.MaxFailureRate.ValueFloat64Pointer(), MaxServerErrorRate: m.MaxServerErrorRate.ValueFloat64Pointer(), MaxP99: durationOf(m.MaxP99),
+		MinRequests: int(m.MinRequests.ValueInt64()), OnInconclusive: m.OnInconclusive.ValueString(), Settle: durationOf(m.Settle),
 	}
 }
 
 func (w webhookModel) config() gate.WebhookConfig {
-	return gate.WebhookConfig{URL: w.URL.ValueString(), Timeout: durationOf(w.Timeout, 0)}
+	return gate.WebhookConfig{URL: w.URL.ValueString(), Timeout: durationOf(w.Timeout)}
 }
 
 // gates makes the gates of a rollout: what the user has written, with what only the

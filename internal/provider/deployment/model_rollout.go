@@ -116,10 +116,11 @@ func texts(ctx context.Context, list types.List, diags *diag.Diagnostics) []stri
 	return out
 }
 
-// durationOf reads a duration that its validator has accepted.
-func durationOf(v types.String, otherwise time.Duration) time.Duration {
-	if d, err := time.ParseDuration(v.ValueString()); err == nil {
-		return d
+// durationOf reads a duration that its validator has accepted; null is 0.
+func durationOf(v types.String) time.Duration {
+	d, err := time.ParseDuration(v.ValueString())
+	if err != nil {
+		return 0
 	}
-	return otherwise
+	return d
 }

@@ -16,7 +16,7 @@ func (r *release) explain(o rollout.Outcome, plan rollout.Plan, d *driver, worke
 	if o.State == rollout.Succeeded || o.State == rollout.Held && o.Failed == nil && !o.Interrupted && o.Err == nil {
 		return
 	}
-	summary, text := "Rollout failed", ""
+	var summary, text string
 	switch o.State {
 	case rollout.RolledBack:
 		summary = "Rollout was rolled back"

@@ -244,7 +244,7 @@ func (r *release) rolloutPlan(ctx context.Context, c rolloutModel, h cloudflare.
 	target := r.plan.target().ValueString()
 	p := rollout.Plan{
 		Target: target, Live: live,
-		FinalBake: durationOf(c.FinalBake, 0), FinalGates: texts(ctx, c.FinalGates, r.diags),
+		FinalBake: durationOf(c.FinalBake), FinalGates: texts(ctx, c.FinalGates, r.diags),
 		OnFailure: policyOf(c.OnFailure.ValueString()), OnInterrupt: policyOf(c.OnInterrupt.ValueString()),
 	}
 	for _, s := range live.Shares {
@@ -258,7 +258,7 @@ func (r *release) rolloutPlan(ctx context.Context, c rolloutModel, h cloudflare.
 			"Version %s, which was live before, declares the secret with the digest %s, which burned_secrets names. If a gate fails, the rollout holds instead of going back.", p.Previous, digest))
 	}
 	for _, s := range c.steps(ctx, r.diags) {
-		p.Steps = append(p.Steps, rollout.Step{Percentage: s.Percentage.ValueFloat64(), Bake: durationOf(s.Bake, 0), Gates: texts(ctx, s.Gates, r.diags)})
+		p.Steps = append(p.Steps, rollout.Step{Percentage: s.Percentage.ValueFloat64(), Bake: durationOf(s.Bake), Gates: texts(ctx, s.Gates, r.diags)})
 	}
 	if !c.HoldAt.IsNull() {
 		at := c.HoldAt.ValueFloat64()

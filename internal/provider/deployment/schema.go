@@ -16,8 +16,8 @@ import (
 )
 
 const description = "What is live of a Worker: the version that answers its requests. There is one such resource per Worker.\n\n" +
-	"State follows the live deployment, whoever made it. What somebody else deployed, for instance with `wrangler rollback`, shows as drift of " +
-	"`active_versions`, and the next apply puts `version_id` back. An apply that would replace a deployment that its plan has not seen stops and " +
+	"State follows the live deployment, whoever made it. What somebody else deployed, for instance with `wrangler versions deploy`, shows as drift of " +
+	"`active_versions`, and the next apply puts `version_id` back, unless that version is rejected. An apply that would replace a deployment that its plan has not seen stops and " +
 	"says who made it and when; on a self-hosted plane the comparison and the deployment are one step, on Cloudflare's edge the comparison comes " +
 	"just before. To roll back, set `version_id` to an earlier version.\n\n" +
 	"A secret that is set by `wrangler secret put` or in the dashboard makes a version of its own, which goes live at once: the plan then warns and " +

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
@@ -19,29 +18,12 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/gate"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 )
 
-// Defaults of a rollout, with their reasons.
-const (
-	// defaultHTTPEvery is often enough to notice within seconds, and no load.
-	defaultHTTPEvery = 2 * time.Second
-	// defaultHTTPFailures forgives one answer that got lost.
-	defaultHTTPFailures = 2
-	// defaultProbeTimeout is for one probe; a slower answer is a failure.
-	defaultProbeTimeout = 10 * time.Second
-	// defaultPatience is how long a new deployment may take to reach every place of
-	// the edge, as its documentation has it, with a margin.
-	defaultPatience = 30 * time.Second
-	// defaultMinRequests are enough to tell 1 % of failures from bad luck, roughly.
-	defaultMinRequests = 50
-	// The edge's metrics lag by minutes; a self-hosted plane counts as it answers.
-	defaultEdgeSettle, defaultSelfHostedSettle = 5 * time.Minute, 2 * time.Second
-	// defaultWebhookTimeout is for a person who has to be found.
-	defaultWebhookTimeout = 30 * time.Minute
-	// defaultKeepVersions are what a team looks back on; a tenth of what can be deployed.
-	defaultKeepVersions = 10
-)
+// defaultKeepVersions are what a team looks back on; a tenth of what can be deployed.
+const defaultKeepVersions = 10
 
 func rolloutAttribute() schema.SingleNestedAttribute {
 	duration := func(text string) schema.StringAttribute {
@@ -136,13 +118,13 @@ func gateAttributes(duration func(string) schema.StringAttribute) map[string]sch
 				},
 				"body_contains": schema.StringAttribute{Optional: true, MarkdownDescription: "Text that the first 64 KiB of the body must contain. Default: any body."},
 				"max_latency":   duration("Slowest good answer, to its last byte. Default: any within `timeout`."),
-				"timeout":       duration(fmt.Sprintf("Longest wait for one answer; none by then is a failure. Default: `%s`.", defaultProbeTimeout)),
-				"every":         duration(fmt.Sprintf("Time between two probes. Default: `%s`.", defaultHTTPEvery)),
+				"timeout":       duration(fmt.Sprintf("Longest wait for one answer; none by then is a failure. Default: `%s`.", gate.DefaultProbeTimeout)),
+				"every":         duration(fmt.Sprintf("Time between two probes. Default: `%s`.", gate.DefaultProbeEvery)),
 				"failures": schema.Int64Attribute{
 					Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)},
-					MarkdownDescription: fmt.Sprintf("How many failures in a row fail the gate. Default: `%d`.", defaultHTTPFailures),
+					MarkdownDescription: fmt.Sprintf("How many failures in a row fail the gate. Default: `%d`.", gate.DefaultProbeFailures),
 				},
-				"patience": duration(fmt.Sprintf("How long after the bake time the first answer that proves its version may still take. Default: `%s`.", defaultPatience)),
+				"patience": duration(fmt.Sprintf("How long after the bake time the first answer that proves its version may still take. Default: `%s`.", gate.DefaultProbePatience)),
 				"headers": schema.MapAttribute{
 					Optional: true, ElementType: types.StringType,
 					MarkdownDescription: "Headers of each probe, by name. They stand in the state: credentials belong in `headers_wo`. Default: none.",
@@ -170,13 +152,13 @@ func gateAttributes(duration func(string) schema.StringAttribute) map[string]sch
 				"max_p99": duration("Largest 99th percentile of the wall time of invocations. Default: not looked at."),
 				"min_requests": schema.Int64Attribute{
 					Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)},
-					MarkdownDescription: fmt.Sprintf("Fewer requests than this tell nothing. Default: `%d`.", defaultMinRequests),
+					MarkdownDescription: fmt.Sprintf("Fewer requests than this tell nothing. Default: `%d`.", gate.DefaultMinRequests),
 				},
 				"on_inconclusive": schema.StringAttribute{
 					Optional: true, Validators: []validator.String{stringvalidator.OneOf("fail", "pass")},
 					MarkdownDescription: "What too few requests, or no metrics, mean at the end of the step: `fail` or `pass`. Default: `fail`.",
 				},
-				"settle": duration(fmt.Sprintf("How long to wait for the metrics of a step after its bake time. Default: `%s` on Cloudflare, `%s` on a self-hosted plane.", defaultEdgeSettle, defaultSelfHostedSettle)),
+				"settle": duration(fmt.Sprintf("How long to wait for the metrics of a step after its bake time. Default: `%s` on Cloudflare, `%s` on a self-hosted plane.", gate.DefaultEdgeSettle, gate.DefaultPlaneSettle)),
 			},
 		},
 		"webhook": schema.SingleNestedAttribute{
@@ -197,7 +179,7 @@ func gateAttributes(duration func(string) schema.StringAttribute) map[string]sch
 						"value_wo":  schema.StringAttribute{Optional: true, WriteOnly: true, MarkdownDescription: "The key itself, from any ephemeral source. Write-only."},
 					},
 				},
-				"timeout": duration(fmt.Sprintf("How long to ask again while the answer is `wait` or none comes. Then the gate fails. Default: `%s`.", defaultWebhookTimeout)),
+				"timeout": duration(fmt.Sprintf("How long to ask again while the answer is `wait` or none comes. Then the gate fails. Default: `%s`.", gate.DefaultWebhookTimeout)),
 			},
 		},
 	}
