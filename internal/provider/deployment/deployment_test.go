@@ -28,6 +28,7 @@ type stand struct {
 	t        tfproto.TB
 	test     *testing.T
 	env      map[string]string
+	block    tfproto.Object // the provider's
 	provider *tfproto.Provider
 	worker   string // id
 	v1, v2   string // version ids
@@ -56,7 +57,7 @@ func (s *stand) restart() {
 			return v
 		}
 		return s.Env(name)
-	}, nil)
+	}, s.block)
 	s.Faults.Requests()
 }
 

@@ -28,6 +28,8 @@ type driver struct {
 	plan    rollout.Plan
 	id      string
 	kept    bool // the plane keeps this rollout
+	// seen is what the plane has last said to be live.
+	seen *cloudflare.Deployment
 
 	stop    context.CancelFunc
 	renewal sync.WaitGroup
@@ -118,6 +120,7 @@ func (d *driver) Deploy(ctx context.Context, over string, shares []rollout.Share
 	if err != nil {
 		return rollout.Deployment{}, err
 	}
+	d.seen = made
 	return deploymentOf(*made), nil
 }
 
@@ -135,7 +138,10 @@ func (d *driver) reject(ctx context.Context, o rollout.Outcome) error {
 	in.Check, in.Expect, in.Again, in.Force = exactly(o.Live.ID), o.Live.ID, true, true
 	in.Message = "held: " + o.Failed.Reason
 	in.Rollout = cloudflare.RolloutMark{ID: shortID(d.id), Rejects: d.plan.Target, Gate: o.Failed.Gate}
-	_, err := r.plane.Client.CreateDeployment(ctx, r.plan.Worker.ValueString(), in)
+	made, err := r.plane.Client.CreateDeployment(ctx, r.plan.Worker.ValueString(), in)
+	if err == nil {
+		d.seen = made
+	}
 	return err
 }
 
@@ -145,6 +151,7 @@ func (d *driver) Current(ctx context.Context) (rollout.Deployment, error) {
 	if err != nil || len(all) == 0 {
 		return rollout.Deployment{}, err
 	}
+	d.seen = &all[0]
 	return deploymentOf(all[0]), nil
 }
 

@@ -52,7 +52,7 @@ func (r *release) run(ctx context.Context) (known bool) {
 		}
 		if rejection != nil {
 			m.warnRejected(rejection, r.plane, r.diags)
-			return r.saveLive(ctx)
+			return r.saveLive(ctx, nil, false)
 		}
 	}
 	steps := m.rollout(ctx, r.diags)
@@ -121,15 +121,20 @@ func (r *release) deployedOtherwise(d cloudflare.Deployment) {
 		r.plan.Worker.ValueString(), r.plane, r.plan.target().ValueString(), describe(d)))
 }
 
-// saveLive writes what is live, asked anew and even if the run was interrupted.
-func (r *release) saveLive(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
-	defer cancel()
-	all, err := r.plane.Client.FreshDeployments(ctx, r.plan.Worker.ValueString())
-	if err != nil || len(all) == 0 {
+// saveLive writes what is live: what was seen last, unless that is not known or in
+// doubt. It asks even if the run was interrupted.
+func (r *release) saveLive(ctx context.Context, seen *cloudflare.Deployment, doubt bool) bool {
+	if seen == nil || doubt {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+		defer cancel()
+		if all, err := r.plane.Client.FreshDeployments(ctx, r.plan.Worker.ValueString()); err == nil && len(all) > 0 {
+			seen = &all[0]
+		}
+	}
+	if seen == nil {
 		return false
 	}
-	r.plan.setLive(&all[0], r.plane.AccountID)
+	r.plan.setLive(seen, r.plane.AccountID)
 	return true
 }
 
@@ -182,7 +187,7 @@ func (r *release) inSteps(ctx context.Context, steps rolloutModel) bool {
 			r.diags.AddWarning(failure.Summary(), failure.Detail()+"\n\nThe next apply will try the version again.")
 		}
 	}
-	known := r.saveLive(ctx)
+	known := r.saveLive(ctx, driver.seen, outcome.State == rollout.Unknown || outcome.State == rollout.Overtaken)
 	r.explain(outcome, plan, driver, worker)
 	if outcome.State == rollout.Succeeded && !r.diags.HasError() {
 		r.prune(ctx)

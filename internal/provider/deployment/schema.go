@@ -19,7 +19,10 @@ const description = "What is live of a Worker: the version that answers its requ
 	"State follows the live deployment, whoever made it. What somebody else deployed, for instance with `wrangler versions deploy`, shows as drift of " +
 	"`active_versions`, and the next apply puts `version_id` back, unless that version is rejected. An apply that would replace a deployment that its plan has not seen stops and " +
 	"says who made it and when; on a self-hosted plane the comparison and the deployment are one step, on Cloudflare's edge the comparison comes " +
-	"just before. To roll back, set `version_id` to an earlier version.\n\n" +
+	"just before.\n\n" +
+	"With `rollout` a version goes live in steps, each behind gates, and goes back by itself when one fails. A version that failed a gate, or that somebody went " +
+	"back from (with `wrangler rollback`, in the dashboard, by an action), is *rejected*: plans keep what is live and warn who, when and why, until the content changes or `retry_rejected` names it. " +
+	"To roll back, set `rollback_to`, or `version_id` to an earlier version.\n\n" +
 	"A secret that is set by `wrangler secret put` or in the dashboard makes a version of its own, which goes live at once: the plan then warns and " +
 	"names the secrets, as far as the plane tells.\n\n" +
 	"Each deployment records the run, workspace and commit it comes from, where HCP Terraform, GitHub Actions or GitLab CI say so.\n\n" +
