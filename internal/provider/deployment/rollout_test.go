@@ -26,6 +26,7 @@ type theatre struct {
 	worker   string // id
 	good     string // version id
 	url      string // of the Worker
+	block    tfproto.Object
 	provider *tfproto.Provider
 	state    tfproto.State
 }
@@ -56,7 +57,7 @@ func newTheatre(t *testing.T) *theatre {
 }
 
 func (s *theatre) restart() {
-	s.provider = acctest.Proto(s.t, s.Env, nil)
+	s.provider = acctest.Proto(s.t, s.Env, s.block)
 }
 
 // apply is a whole run of Terraform: refresh, plan, apply.
