@@ -120,14 +120,14 @@ func TestEachKindOfBadAnswerFailsTheSecondTime(t *testing.T) {
 		"body": {
 			config: HTTPConfig{BodyContains: "ok"},
 			answer: func(w http.ResponseWriter, _ *http.Request, _ *fakeClock) { fmt.Fprint(w, "brittle") },
-			reason: "status 200, but the body of 7 bytes lacks the wanted text", detail: "brittle",
+			reason: "status 200, but the wanted text is not in the body of 7 bytes", detail: "brittle",
 		},
 		"huge body": {
 			config: HTTPConfig{BodyContains: "ok"},
 			answer: func(w http.ResponseWriter, _ *http.Request, _ *fakeClock) {
 				_, _ = io.WriteString(w, strings.Repeat("x", bodyLimit)+"ok")
 			},
-			reason: "status 200, but the first 65536 bytes of the body lacks the wanted text",
+			reason: "status 200, but the wanted text is not in the first 65536 bytes of the body",
 		},
 		"compressed body": { // we have not asked for one
 			config: HTTPConfig{BodyContains: "ok"},
@@ -135,7 +135,7 @@ func TestEachKindOfBadAnswerFailsTheSecondTime(t *testing.T) {
 				w.Header().Set("Content-Encoding", "gzip")
 				_, _ = w.Write([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0})
 			},
-			reason: "status 200, but the body of 8 bytes lacks the wanted text",
+			reason: "status 200, but the wanted text is not in the body of 8 bytes",
 		},
 		"latency": {
 			config: HTTPConfig{MaxLatency: 300 * time.Millisecond},
@@ -143,18 +143,18 @@ func TestEachKindOfBadAnswerFailsTheSecondTime(t *testing.T) {
 			reason: "an answer after 412ms, wanted at most 300ms",
 		},
 		"hang": {
-			config: HTTPConfig{Timeout: 50 * time.Millisecond},
+			config: HTTPConfig{Timeout: 300 * time.Millisecond},
 			answer: func(_ http.ResponseWriter, r *http.Request, _ *fakeClock) { hang(r) },
-			reason: "no answer within 50ms",
+			reason: "no answer within 300ms",
 		},
 		"slow body": {
-			config: HTTPConfig{Timeout: 50 * time.Millisecond},
+			config: HTTPConfig{Timeout: 300 * time.Millisecond},
 			answer: func(w http.ResponseWriter, r *http.Request, _ *fakeClock) {
 				fmt.Fprint(w, "beginning")
 				w.(http.Flusher).Flush()
 				hang(r)
 			},
-			reason: "status 200, but no complete body within 50ms", detail: "beginning",
+			reason: "status 200, but no complete body within 300ms", detail: "beginning",
 		},
 		"truncated body": {
 			answer: func(w http.ResponseWriter, _ *http.Request, _ *fakeClock) {

@@ -138,7 +138,7 @@ func (g *HTTP) fault(a answer, latency time.Duration) string {
 		if a.more {
 			what = fmt.Sprintf("the first %d bytes of the body", len(a.body))
 		}
-		return fmt.Sprintf("status %d, but %s lacks the wanted text", a.status, what)
+		return fmt.Sprintf("status %d, but the wanted text is not in %s", a.status, what)
 	case g.MaxLatency > 0 && latency > g.MaxLatency:
 		return fmt.Sprintf("an answer after %s, wanted at most %s", round(latency), g.MaxLatency)
 	}
