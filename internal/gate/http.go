@@ -21,6 +21,7 @@ const (
 	DefaultProbeEvery    = 2 * time.Second
 	DefaultProbeFailures = 2 // one bad answer may be a restart or a lost packet
 	DefaultProbeTimeout  = 10 * time.Second
+	DefaultConnectTime   = 2 * time.Second
 	// DefaultProbePatience is how long an edge may need until each of its places
 	// knows a new deployment, with some reserve.
 	DefaultProbePatience = 30 * time.Second
@@ -64,7 +65,9 @@ type HTTPConfig struct {
 	Every time.Duration
 	// Failures is how many in a row fail the gate.
 	Failures int
-	// Timeout, in real time, ends a probe. That is a failure.
+	// Timeout, in real time and with the connection's, ends a probe. That is a failure.
+	// With MaxLatency its default is that and DefaultConnectTime: waiting for longer
+	// would only delay the verdict.
 	Timeout time.Duration
 	// Headers are added to each probe. Their values are asked for once for each
 	// judgement and appear in no verdict, even if an answer repeats them.
@@ -119,8 +122,8 @@ func (c HTTPConfig) Check() error {
 	checkPositive(&p, "timeout", c.Timeout)
 	checkPositive(&p, "patience", c.Patience)
 	checkPositive(&p, "min_proved", c.MinProved)
-	if timeout := or(c.Timeout, DefaultProbeTimeout); c.MaxLatency > timeout && timeout > 0 {
-		p.add("max_latency", "is longer than the timeout of a probe, %s", timeout)
+	if c.Timeout > 0 && c.MaxLatency > c.Timeout {
+		p.add("max_latency", "is longer than the timeout of a probe, %s", c.Timeout)
 	}
 	if c.VersionHeader != "" && !isToken(c.VersionHeader) {
 		p.add("version_header", "is not the name of a header")
@@ -205,6 +208,9 @@ func NewHTTP(c HTTPConfig, clock rollout.Clock) (*HTTP, error) {
 	}
 	c.Every = or(c.Every, DefaultProbeEvery)
 	c.Failures = or(c.Failures, DefaultProbeFailures)
+	if c.Timeout == 0 && c.MaxLatency > 0 {
+		c.Timeout = c.MaxLatency + DefaultConnectTime
+	}
 	c.Timeout = or(c.Timeout, DefaultProbeTimeout)
 	c.Patience = or(c.Patience, DefaultProbePatience)
 	c.MinProved = or(c.MinProved, DefaultMinProved)

@@ -114,7 +114,9 @@ func TestEachKindOfBadAnswerFailsTheSecondTime(t *testing.T) {
 			reason: "status 201, wanted 200 or 204",
 		},
 		"redirect": {
-			answer: func(w http.ResponseWriter, r *http.Request, _ *fakeClock) { http.Redirect(w, r, "/elsewhere", 302) },
+			answer: func(w http.ResponseWriter, r *http.Request, _ *fakeClock) {
+				http.Redirect(w, r, "/elsewhere", http.StatusFound)
+			},
 			reason: "status 302, wanted 200",
 		},
 		"body": {
@@ -467,7 +469,7 @@ func TestCheckOfAnHTTPGateListsEverything(t *testing.T) {
 	token := func() (string, error) { return "", nil }
 	wantProblems(t, HTTPConfig{Path: "/"}.Check())
 	wantProblems(t, HTTPConfig{
-		Path: "healthz", Method: "HEAD", BodyContains: "ok", Status: []int{200, 99}, MaxLatency: time.Minute, Every: -1, Failures: -1,
+		Path: "healthz", Method: "HEAD", BodyContains: "ok", Status: []int{200, 99}, MaxLatency: time.Minute, Timeout: 10 * time.Second, Every: -1, Failures: -1,
 		Patience: -1, MinProved: -1, VersionHeader: "X Version", LiveURL: "http://api.example.com/?key=1",
 		Headers: map[string]func() (string, error){"Host": token, "cache-control": token, "X-A": token, "x-a": token, "": token},
 	}.Check(),
@@ -504,6 +506,10 @@ func TestAnHTTPGateNeedsOneURLAndAWayToProve(t *testing.T) {
 	wantProblems(t, err, "url: is needed: either the preview URL of the version or a live URL")
 	_, err = NewHTTP(HTTPConfig{Path: "/", PreviewURL: "https://p.example", LiveURL: "https://l.example", WorkerName: "api", VersionHeader: "X-V"}, newClock())
 	wantProblems(t, err, "url: is needed: either the preview URL of the version or a live URL")
+	g := newHTTP(t, HTTPConfig{PreviewURL: "https://p.example", MaxLatency: time.Second}, newClock())
+	if g.Timeout != 3*time.Second || g.Every != 2*time.Second || g.Failures != 2 || g.Patience != 30*time.Second || g.MinProved != 1 || g.Method != "GET" {
+		t.Errorf("the defaults are %+v", g.HTTPConfig)
+	}
 	_, err = NewHTTP(HTTPConfig{Path: "/", LiveURL: "https://l.example", WorkerName: "2fast"}, newClock())
 	wantProblems(t, err,
 		"version_header: is needed where the version has no preview URL: without it no answer proves its version",

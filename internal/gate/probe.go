@@ -88,11 +88,11 @@ func (p *prober) probe(ctx context.Context) result {
 	latency := g.clock.Now().Sub(start)
 	preview := g.PreviewURL != ""
 	if err != nil {
-		fault := "no connection, or no answer"
+		r := result{proved: preview, counts: true, fault: "no connection, or no answer", detail: withhold(cause(err), p.credentials)}
 		if timedOut(err) {
-			fault = fmt.Sprintf("no answer within %s", g.Timeout)
+			r.fault, r.detail = fmt.Sprintf("no answer within %s", g.Timeout), ""
 		}
-		return result{proved: preview, counts: true, fault: fault, detail: withhold(cause(err), p.credentials)}
+		return r
 	}
 	if !preview {
 		if unproved := p.unproved(a.header); unproved != "" {
