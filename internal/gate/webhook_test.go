@@ -164,6 +164,18 @@ func TestPausesGrowAndStayWithinBounds(t *testing.T) {
 	}
 }
 
+func TestRetryAfterIsSecondsOrADate(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, "-7": 0, "soon": 0, "99999999999999": 0,
+		"Fri, 20 Nov 2026 12:00:40 GMT": 40 * time.Second, "Fri, 20 Nov 2026 11:00:00 GMT": 0,
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {value}}, epoch); got != want {
+			t.Errorf("%q is %s, want %s", value, got, want)
+		}
+	}
+}
+
 func TestNoDecisionFailsAtTheTimeout(t *testing.T) {
 	t.Parallel()
 	g, r := newWebhook(t, says(500, "x"), says(200, `{"verdict":"wait","reason":"Ann sleeps"}`, "Retry-After", "240"))
