@@ -154,6 +154,9 @@ func wantProblems(t *testing.T, err error, want ...string) {
 	} else if err != nil {
 		t.Fatalf("%v is not made of problems", err)
 	}
+	if len(want) > 0 && err.Error() != strings.Join(want, "\n") {
+		t.Errorf("the error is %q", err)
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}

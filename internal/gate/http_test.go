@@ -122,14 +122,14 @@ func TestEachKindOfBadAnswerFailsTheSecondTime(t *testing.T) {
 		"body": {
 			config: HTTPConfig{BodyContains: "ok"},
 			answer: func(w http.ResponseWriter, _ *http.Request, _ *fakeClock) { fmt.Fprint(w, "brittle") },
-			reason: "status 200, but the body of 7 bytes lacks the wanted text", detail: "brittle",
+			reason: "status 200, but the wanted text is not in the body of 7 bytes", detail: "brittle",
 		},
 		"huge body": {
 			config: HTTPConfig{BodyContains: "ok"},
 			answer: func(w http.ResponseWriter, _ *http.Request, _ *fakeClock) {
 				_, _ = io.WriteString(w, strings.Repeat("x", bodyLimit)+"ok")
 			},
-			reason: "status 200, but the first 65536 bytes of the body lacks the wanted text",
+			reason: "status 200, but the wanted text is not in the first 65536 bytes of the body",
 		},
 		"compressed body": { // we have not asked for one
 			config: HTTPConfig{BodyContains: "ok"},
@@ -137,7 +137,7 @@ func TestEachKindOfBadAnswerFailsTheSecondTime(t *testing.T) {
 				w.Header().Set("Content-Encoding", "gzip")
 				_, _ = w.Write([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0})
 			},
-			reason: "status 200, but the body of 8 bytes lacks the wanted text",
+			reason: "status 200, but the wanted text is not in the body of 8 bytes",
 		},
 		"latency": {
 			config: HTTPConfig{MaxLatency: 300 * time.Millisecond},
@@ -145,18 +145,18 @@ func TestEachKindOfBadAnswerFailsTheSecondTime(t *testing.T) {
 			reason: "an answer after 412ms, wanted at most 300ms",
 		},
 		"hang": {
-			config: HTTPConfig{Timeout: 50 * time.Millisecond},
+			config: HTTPConfig{Timeout: 300 * time.Millisecond},
 			answer: func(_ http.ResponseWriter, r *http.Request, _ *fakeClock) { hang(r) },
-			reason: "no answer within 50ms",
+			reason: "no answer within 300ms",
 		},
 		"slow body": {
-			config: HTTPConfig{Timeout: 50 * time.Millisecond},
+			config: HTTPConfig{Timeout: 300 * time.Millisecond},
 			answer: func(w http.ResponseWriter, r *http.Request, _ *fakeClock) {
 				fmt.Fprint(w, "beginning")
 				w.(http.Flusher).Flush()
 				hang(r)
 			},
-			reason: "status 200, but no complete body within 50ms", detail: "beginning",
+			reason: "status 200, but no complete body within 300ms", detail: "beginning",
 		},
 		"truncated body": {
 			answer: func(w http.ResponseWriter, _ *http.Request, _ *fakeClock) {
@@ -469,7 +469,7 @@ func TestCheckOfAnHTTPGateListsEverything(t *testing.T) {
 	token := func() (string, error) { return "", nil }
 	wantProblems(t, HTTPConfig{Path: "/"}.Check())
 	wantProblems(t, HTTPConfig{
-		Path: "healthz", Method: "HEAD", BodyContains: "ok", Status: []int{200, 99}, MaxLatency: time.Minute, Every: -1, Failures: -1,
+		Path: "healthz", Method: "HEAD", BodyContains: "ok", Status: []int{200, 99}, MaxLatency: time.Minute, Timeout: 10 * time.Second, Every: -1, Failures: -1,
 		Patience: -1, MinProved: -1, VersionHeader: "X Version", LiveURL: "http://api.example.com/?key=1",
 		Headers: map[string]func() (string, error){"Host": token, "cache-control": token, "X-A": token, "x-a": token, "": token},
 	}.Check(),
@@ -506,6 +506,10 @@ func TestAnHTTPGateNeedsOneURLAndAWayToProve(t *testing.T) {
 	wantProblems(t, err, "url: is needed: either the preview URL of the version or a live URL")
 	_, err = NewHTTP(HTTPConfig{Path: "/", PreviewURL: "https://p.example", LiveURL: "https://l.example", WorkerName: "api", VersionHeader: "X-V"}, newClock())
 	wantProblems(t, err, "url: is needed: either the preview URL of the version or a live URL")
+	g := newHTTP(t, HTTPConfig{PreviewURL: "https://p.example", MaxLatency: time.Second}, newClock())
+	if g.Timeout != 3*time.Second || g.Every != 2*time.Second || g.Failures != 2 || g.Patience != 30*time.Second || g.MinProved != 1 || g.Method != "GET" {
+		t.Errorf("the defaults are %+v", g.HTTPConfig)
+	}
 	_, err = NewHTTP(HTTPConfig{Path: "/", LiveURL: "https://l.example", WorkerName: "2fast"}, newClock())
 	wantProblems(t, err,
 		"version_header: is needed where the version has no preview URL: without it no answer proves its version",

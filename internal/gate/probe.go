@@ -88,11 +88,11 @@ func (p *prober) probe(ctx context.Context) result {
 	latency := g.clock.Now().Sub(start)
 	preview := g.PreviewURL != ""
 	if err != nil {
-		fault := "no connection, or no answer"
+		r := result{proved: preview, counts: true, fault: "no connection, or no answer", detail: withhold(cause(err), p.credentials)}
 		if timedOut(err) {
-			fault = fmt.Sprintf("no answer within %s", g.Timeout)
+			r.fault, r.detail = fmt.Sprintf("no answer within %s", g.Timeout), ""
 		}
-		return result{proved: preview, counts: true, fault: fault, detail: withhold(cause(err), p.credentials)}
+		return r
 	}
 	if !preview {
 		if unproved := p.unproved(a.header); unproved != "" {
@@ -138,7 +138,7 @@ func (g *HTTP) fault(a answer, latency time.Duration) string {
 		if a.more {
 			what = fmt.Sprintf("the first %d bytes of the body", len(a.body))
 		}
-		return fmt.Sprintf("status %d, but %s lacks the wanted text", a.status, what)
+		return fmt.Sprintf("status %d, but the wanted text is not in %s", a.status, what)
 	case g.MaxLatency > 0 && latency > g.MaxLatency:
 		return fmt.Sprintf("an answer after %s, wanted at most %s", round(latency), g.MaxLatency)
 	}
