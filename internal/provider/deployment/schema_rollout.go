@@ -43,8 +43,8 @@ func rolloutAttribute() schema.SingleNestedAttribute {
 	}
 	return schema.SingleNestedAttribute{
 		Optional: true,
-		MarkdownDescription: "The way from the live version to `version_id`, in steps. Without it a version serves everything at once. A change of it alone plans nothing but " +
-			"the state. The first deployment of a Worker has nothing to split with: it serves everything, and all gates follow.",
+		MarkdownDescription: "The way from the live version to `version_id`, in steps. A change of anything in it alone changes the state, and no more; the next rollout takes it. " +
+			"The first deployment of a Worker has nothing to split with: it serves everything, and all gates follow. Default: none, so that a version serves everything at once.",
 		Attributes: map[string]schema.Attribute{
 			"steps": schema.ListNestedAttribute{
 				Optional:            true,
