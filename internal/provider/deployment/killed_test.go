@@ -73,7 +73,7 @@ output "active_versions" {
 type interceptor struct {
 	plane http.Handler
 	// at is the deployment, from 1, before or after which the run dies; 0: none.
-	at     int64
+	at     atomic.Int64
 	before bool
 	seen   atomic.Int64
 	now    chan struct{}
@@ -81,7 +81,7 @@ type interceptor struct {
 }
 
 func (i *interceptor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/deployments") || i.at == 0 || i.seen.Add(1) != i.at {
+	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/deployments") || i.at.Load() == 0 || i.seen.Add(1) != i.at.Load() {
 		i.plane.ServeHTTP(w, r)
 		return
 	}
@@ -154,13 +154,13 @@ func TestARunThatIsKilledIsTakenUpByTheNext(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				i.at = at
+				i.at.Store(at)
 				out, killed, err := tf.Kill(t.Context(), i.now, "apply", "-no-color", "-auto-approve", "-lock=false", "-var=text=two")
 				close(i.dead)
 				if err != nil || !killed {
 					t.Fatalf("the run was not killed (%v):\n%s", err, out)
 				}
-				i.at = 0
+				i.at.Store(0)
 				all, err := client.FreshDeployments(t.Context(), "api")
 				if err != nil {
 					t.Fatal(err)
