@@ -98,6 +98,15 @@ func TestLookingAfterSecretsKnowsNoPlane(t *testing.T) {
 	}
 }
 
+func TestGatesKnowRolloutsOnly(t *testing.T) {
+	t.Parallel()
+	for pkg := range imports(t, "-deps", "./internal/gate") {
+		if below(pkg, module) && !below(pkg, module+"/internal/gate", module+"/internal/rollout") {
+			t.Errorf("internal/gate links %s: what it needs of a plane it gets as an interface", pkg)
+		}
+	}
+}
+
 func TestLeavesStandAlone(t *testing.T) {
 	t.Parallel()
 	for _, leaf := range []string{"bundle", "sealed", "supervise", "fault"} {

@@ -32,6 +32,18 @@ module "hello" {
   vars             = { STAGE = "quickstart" }
   version_metadata = "VERSION"
 
+  # A new version is asked for its greeting before anybody else sees it, and again while
+  # every tenth request goes to it. If it does not greet, the old one stays.
+  rollout = {
+    steps = [
+      { percentage = 0, gates = ["greets"] },
+      { percentage = 10, bake_time = "1s", gates = ["greets"] },
+    ]
+    gates = {
+      greets = { http = { path = "/", body_contains = "world", every = "500ms" } }
+    }
+  }
+
   live_version_id = var.live_version_id
 }
 

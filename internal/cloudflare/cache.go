@@ -28,7 +28,7 @@ type cache struct {
 	// or a deployment: that they have none needs no request.
 	versionless map[string]bool
 	undeployed  map[string]bool
-	uploaded    map[string]map[string]bool // Worker name -> ids of versions created by this process
+	uploaded    map[string]map[string]int64 // Worker name -> versions created by this process: id -> number
 
 	deployments map[string]*call[[]Deployment] // by Worker name, newest first
 	versions    map[string]*call[[]Version]    // by Worker name, the deployable ones, newest first
@@ -42,7 +42,7 @@ func newCache() *cache {
 		refs:        map[string]WorkerRef{},
 		versionless: map[string]bool{},
 		undeployed:  map[string]bool{},
-		uploaded:    map[string]map[string]bool{},
+		uploaded:    map[string]map[string]int64{},
 		deployments: map[string]*call[[]Deployment]{},
 		versions:    map[string]*call[[]Version]{},
 	}
@@ -184,8 +184,9 @@ func (k *cache) forgetName(name string) {
 	delete(k.versions, name)
 }
 
-// uploadedTo notes that a version of the Worker was, or may have been, created.
-func (k *cache) uploadedTo(name, versionID string) {
+// uploadedTo notes that a version of the Worker was, or may have been, created. An
+// empty id says that it is not known which.
+func (k *cache) uploadedTo(name, versionID string, number int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.versionless, name)
@@ -194,9 +195,9 @@ func (k *cache) uploadedTo(name, versionID string) {
 		return
 	}
 	if k.uploaded[name] == nil {
-		k.uploaded[name] = map[string]bool{}
+		k.uploaded[name] = map[string]int64{}
 	}
-	k.uploaded[name][versionID] = true
+	k.uploaded[name][versionID] = number
 }
 
 func (k *cache) deletedVersion(worker, versionID string) {

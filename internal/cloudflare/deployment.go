@@ -32,10 +32,17 @@ type DeploymentInput struct {
 	Versions []Share
 	Message  string // the user's
 	Run      Run    // where this apply runs; recorded in the message
+	// Rollout says which step of a rollout it is; recorded in the message. RolloutID is
+	// the id under which a self-hosted plane knows the rollout, empty if it does not.
+	Rollout   RolloutMark
+	RolloutID string
 
 	// Force deploys also over a change of secrets, which a plane refuses otherwise
 	// (code 10220): older versions have the secrets of their time.
 	Force bool
+
+	// Again deploys even if exactly that is live, for the sake of the message.
+	Again bool
 
 	// Check decides whether the live deployment (nil: nothing is live) may be
 	// replaced; its error stops the call before anything is sent. It may be

@@ -25,6 +25,22 @@ func (c *Client) Deployments(ctx context.Context, worker string) ([]Deployment, 
 	})
 }
 
+// FreshDeployments is Deployments, asked anew.
+func (c *Client) FreshDeployments(ctx context.Context, worker string) ([]Deployment, error) {
+	name, err := c.workerName(ctx, worker)
+	if err != nil {
+		return nil, err
+	}
+	c.cache.mu.Lock()
+	delete(c.cache.deployments, name)
+	undeployed := c.cache.undeployed[name]
+	c.cache.mu.Unlock()
+	if undeployed {
+		return nil, nil
+	}
+	return c.Deployments(ctx, worker)
+}
+
 // LiveDeployment returns the deployment that serves now; nil if there is none.
 func (c *Client) LiveDeployment(ctx context.Context, worker string) (*Deployment, error) {
 	all, err := c.Deployments(ctx, worker)
@@ -78,7 +94,7 @@ func (c *Client) CreateDeployment(ctx context.Context, worker string, in Deploym
 }
 
 func (c *Client) deploy(ctx context.Context, name string, in DeploymentInput) (*Deployment, error) {
-	marking := Marking{Marker: DeploymentMarker(in.Versions), Run: in.Run, Message: in.Message}
+	marking := Marking{Marker: DeploymentMarker(in.Versions), Rollout: in.Rollout, Run: in.Run, Message: in.Message}
 	base, err := c.deployBase(ctx, name, in)
 	if err != nil {
 		return nil, err
@@ -151,7 +167,7 @@ func (c *Client) look(ctx context.Context, name string, in DeploymentInput) (foo
 	if err != nil {
 		return footing{}, err
 	}
-	if live != nil && SameShares(live.Versions, in.Versions) {
+	if live != nil && SameShares(live.Versions, in.Versions) && (!in.Again || sameMark(live.Marking(), in)) {
 		return footing{done: live}, nil
 	}
 	if err := in.Check(live); err != nil {
@@ -162,6 +178,9 @@ func (c *Client) look(ctx context.Context, name string, in DeploymentInput) (foo
 	}
 	return footing{id: live.ID}, nil
 }
+
+// sameMark reports whether a deployment is the one that in asks for, by its message.
+func sameMark(m Marking, in DeploymentInput) bool { return m.Marker != "" && m.Rollout == in.Rollout }
 
 func (c *Client) freshLive(ctx context.Context, name string) (*Deployment, error) {
 	all, err := c.listDeployments(ctx, name)
@@ -198,6 +217,9 @@ func (c *Client) postDeployment(ctx context.Context, name string, in DeploymentI
 		} else {
 			opts = append(opts, option.WithHeader("If-Match", `"`+over+`"`))
 		}
+	}
+	if in.RolloutID != "" {
+		opts = append(opts, option.WithHeader(RolloutHeader, in.RolloutID))
 	}
 	var d Deployment
 	if _, err = c.deployments.New(ctx, script, params, opts...); err == nil {

@@ -43,10 +43,23 @@ type Run struct {
 	Commit    string
 }
 
+// RolloutMark says which part of a rollout a deployment is.
+type RolloutMark struct {
+	ID string // first 8 hex digits of the rollout's id
+	// Share is the percentage of the new version in this step, as it is written
+	// ("10", "0.5"); empty for a deployment that ends a rollout by going back.
+	Share string
+	// Rejects is the id of the version that this deployment goes back from, because a
+	// gate refused it or somebody said so: it is not to be tried again unasked.
+	Rejects string
+	Gate    string // the gate that refused it, if one did
+}
+
 // Marking is a message as Hybridge writes it.
 type Marking struct {
-	Marker string // "hb1:" or "hb1d:" and 22 characters; empty if the message is not ours
-	Run    Run
+	Marker  string // "hb1:" or "hb1d:" and 22 characters; empty if the message is not ours
+	Rollout RolloutMark
+	Run     Run
 	// Secrets are the SecretPrefix of each secret that the version declares, sorted,
 	// each once. Beyond 128 they are not written.
 	Secrets []string
@@ -105,8 +118,14 @@ func DeploymentMarker(shares []Share) string {
 	return DigestMarker(sha256.Sum256([]byte(strings.Join(parts, ","))))
 }
 
-// runKeys is the order in which a message tells about its run.
-var runKeys = [...]string{"run", "ws", "sha"}
+// markKeys is the order in which a message tells about its rollout and its run. What
+// decides whether a version is tried again comes first, so that it survives truncation.
+var markKeys = [...]string{"ro", "st", "rej", "gate", "run", "ws", "sha"}
+
+// marks are the values of markKeys.
+func (m *Marking) marks() [len(markKeys)]*string {
+	return [...]*string{&m.Rollout.ID, &m.Rollout.Share, &m.Rollout.Rejects, &m.Rollout.Gate, &m.Run.ID, &m.Run.Workspace, &m.Run.Commit}
+}
 
 // secretsKey stands before the prefixes of secrets, which follow each other
 // without anything between them.
@@ -119,11 +138,11 @@ func (m Marking) String() string {
 	var b strings.Builder
 	b.WriteString(m.Marker)
 	secrets := m.writtenSecrets()
-	for i, v := range [...]string{m.Run.ID, m.Run.Workspace, m.Run.Commit} {
-		if v == "" {
+	for i, v := range m.marks() {
+		if *v == "" {
 			continue
 		}
-		element := " " + runKeys[i] + "=" + url.PathEscape(cut(v, maxRunValue))
+		element := " " + markKeys[i] + "=" + url.PathEscape(cut(*v, maxRunValue))
 		if secrets == "" || b.Len()+len(element)+len(secrets) <= MaxMessageBytes {
 			b.WriteString(element)
 		}
@@ -172,7 +191,7 @@ func looksLikeRun(message string) bool {
 	if strings.HasPrefix(message, "| ") || strings.HasPrefix(message, secretsKey+"=") {
 		return true
 	}
-	for _, k := range runKeys {
+	for _, k := range markKeys {
 		if strings.HasPrefix(message, k+"=") {
 			return true
 		}
@@ -188,8 +207,8 @@ func ParseMarker(message string) Marking {
 		return Marking{Message: message}
 	}
 	rest := strings.TrimPrefix(message[len(m.Marker):], " ")
-	for i, into := range [...]*string{&m.Run.ID, &m.Run.Workspace, &m.Run.Commit} {
-		value, ok := strings.CutPrefix(rest, runKeys[i]+"=")
+	for i, into := range m.marks() {
+		value, ok := strings.CutPrefix(rest, markKeys[i]+"=")
 		if !ok {
 			continue
 		}

@@ -30,6 +30,12 @@ func TestAMessageIsReadBackAsItWasWritten(t *testing.T) {
 				Workspace: text.Draw(t, "workspace"),
 				Commit:    text.Draw(t, "commit"),
 			},
+			Rollout: RolloutMark{
+				ID:      rapid.StringMatching(`([0-9a-f]{8})?`).Draw(t, "rollout"),
+				Share:   rapid.SampledFrom([]string{"", "0", "0.5", "100"}).Draw(t, "share"),
+				Rejects: rapid.StringMatching(`([0-9a-f]{8}-[0-9a-f]{4})?`).Draw(t, "rejects"),
+				Gate:    rapid.StringMatching(`[ -~]{0,20}`).Draw(t, "gate"),
+			},
 			Secrets: prefixes(rapid.IntRange(0, 12).Draw(t, "secrets")),
 			Message: text.Draw(t, "message"),
 		}

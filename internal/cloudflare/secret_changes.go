@@ -4,7 +4,6 @@ package cloudflare
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"net/url"
 	"slices"
@@ -111,7 +110,7 @@ func (c *Client) versionsWith(ctx context.Context, worker string, ids []string) 
 			if err != nil {
 				return nil, err
 			}
-			c.cache.uploadedTo(name, "")
+			c.cache.uploadedTo(name, "", 0)
 			return c.DeployableVersions(ctx, worker)
 		}
 	}
@@ -132,10 +131,9 @@ func (v Version) ChangesSecrets() bool {
 // secrets are the names of the version's secrets.
 func (v Version) secrets() map[string]bool {
 	names := map[string]bool{}
-	for _, raw := range v.Bindings {
-		var b struct{ Name, Type string }
-		if json.Unmarshal(raw, &b) == nil && (b.Type == "secret_text" || b.Type == "secret_key") {
-			names[b.Name] = true
+	for name, kind := range v.BindingKinds() {
+		if kind == "secret_text" || kind == "secret_key" {
+			names[name] = true
 		}
 	}
 	return names

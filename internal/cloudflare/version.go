@@ -41,6 +41,9 @@ type Module struct {
 	ContentBase64 []byte `json:"content_base64"` // the bytes; decoded from base64
 }
 
+// Marking reads what Hybridge wrote into the version's message.
+func (v Version) Marking() Marking { return ParseMarker(v.Annotations[AnnotationMessage]) }
+
 // Marker returns the marker of ours that the version carries, without the
 // user's message; empty if it was not uploaded by Hybridge.
 func (v Version) Marker() string { return ParseMarker(v.Annotations[AnnotationMessage]).Marker }

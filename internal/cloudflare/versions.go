@@ -50,7 +50,7 @@ func (c *Client) CreateVersion(ctx context.Context, worker string, up VersionUpl
 		}
 		return err
 	}, func() (bool, error) {
-		c.cache.uploadedTo(name, "")
+		c.cache.uploadedTo(name, "", 0)
 		after, err := c.DeployableVersions(ctx, worker)
 		if err != nil {
 			return false, err
@@ -66,7 +66,7 @@ func (c *Client) CreateVersion(ctx context.Context, worker string, up VersionUpl
 	if err != nil {
 		return nil, fmt.Errorf("uploading a version of Worker %q: %w", worker, err)
 	}
-	c.cache.uploadedTo(name, v.ID)
+	c.cache.uploadedTo(name, v.ID, v.Number)
 	return &v, nil
 }
 
@@ -205,6 +205,17 @@ func (c *Client) FindVersion(ctx context.Context, worker, marker string) (*Versi
 	return nil, nil
 }
 
+// Uploaded is the number of a version that this process has uploaded; 0 if it has not.
+func (c *Client) Uploaded(ctx context.Context, worker, versionID string) int64 {
+	name, err := c.workerName(ctx, worker)
+	if err != nil {
+		return 0
+	}
+	c.cache.mu.Lock()
+	defer c.cache.mu.Unlock()
+	return c.cache.uploaded[name][versionID]
+}
+
 // VersionExists reports whether the Worker has this version. One that the
 // Worker's deployments or an earlier list show needs no request of its own.
 func (c *Client) VersionExists(ctx context.Context, worker, versionID string) (bool, error) {
@@ -216,7 +227,7 @@ func (c *Client) VersionExists(ctx context.Context, worker, versionID string) (b
 		return false, err
 	}
 	c.cache.mu.Lock()
-	found := c.cache.uploaded[name][versionID]
+	found := c.cache.uploaded[name][versionID] > 0
 	listed := c.cache.versions[name]
 	c.cache.mu.Unlock()
 	if found {

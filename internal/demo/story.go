@@ -25,6 +25,7 @@ type story struct {
 	tf      *stage.Terraform
 	url     string
 	first   string // id of the first version
+	second  string
 }
 
 // play tells the whole story in work.
@@ -53,7 +54,7 @@ func play(ctx context.Context, programs stage.Programs, repo, work string) (err 
 	say("pid %d, API at %s", plane.PID, env["CLOUDFLARE_BASE_URL"])
 	s.tf = st.Terraform(s.quick, env)
 
-	for _, step := range []func(context.Context) error{s.deploy, s.change, s.goBack, s.destroy} {
+	for _, step := range []func(context.Context) error{s.deploy, s.change, s.breakIt, s.goBack, s.destroy} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("%w\nthe plane's log ends:\n%s", err, indent(plane.LogTail(30)))
 		}
@@ -108,14 +109,62 @@ func (s *story) change(ctx context.Context) error {
 	if _, err := s.terraform(ctx, summary, "apply", "-no-color", "-auto-approve"); err != nil {
 		return err
 	}
-	var second string
-	if err := s.tf.Output(ctx, "version_id", &second); err != nil {
+	if err := s.tf.Output(ctx, "version_id", &s.second); err != nil {
 		return err
 	}
-	if second == s.first {
-		return fmt.Errorf("the changed source has given the version %s again", second)
+	if s.second == s.first {
+		return fmt.Errorf("the changed source has given the version %s again", s.second)
 	}
-	if err := s.expect(ctx, secondAnswer, second); err != nil {
+	if err := s.expect(ctx, secondAnswer, s.second); err != nil {
+		return err
+	}
+	return s.nothingToDo(ctx)
+}
+
+// breakIt releases a version that throws: its gate stops it, and what was live stays.
+func (s *story) breakIt(ctx context.Context) error {
+	s.begin("Release a version that throws: its gate stops it")
+	file := filepath.Join(s.quick, "src", "greet.ts")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	bad := strings.Replace(string(good), "return ", "if (stage) throw new Error(\"out of words\");\n  return ", 1)
+	if err := os.WriteFile(file, []byte(bad), 0o644); err != nil {
+		return err
+	}
+	say("$ %s apply -auto-approve", s.tf.Name())
+	out, code, err := s.tf.Run(ctx, "apply", "-no-color", "-auto-approve")
+	if err != nil {
+		return err
+	}
+	_, failure, found := strings.Cut(out, "Error: ")
+	if code == 0 || !found || !strings.Contains(failure, "Rollout was rolled back") {
+		return fmt.Errorf("a version that throws was not stopped (exit code %d):\n%s", code, out)
+	}
+	fmt.Print(indent("Error: " + failure))
+	if err := s.expect(ctx, secondAnswer, s.second); err != nil {
+		return err
+	}
+	// It stays rejected: a run that nobody watches does not try it again.
+	say("$ %s apply -auto-approve", s.tf.Name())
+	if out, err = s.tf.Must(ctx, "apply", "-no-color", "-auto-approve"); err != nil {
+		return err
+	}
+	if !strings.Contains(out, "Version is rejected") {
+		return fmt.Errorf("a further apply does not warn:\n%s", out)
+	}
+	say("a warning: the version is rejected; what was live is live")
+	if err := s.expect(ctx, secondAnswer, s.second); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, good, 0o644); err != nil {
+		return err
+	}
+	if _, err := s.terraform(ctx, summary, "apply", "-no-color", "-auto-approve"); err != nil {
+		return err
+	}
+	if err := s.expect(ctx, secondAnswer, s.second); err != nil {
 		return err
 	}
 	return s.nothingToDo(ctx)

@@ -149,6 +149,7 @@ func (p *hybridge) Configure(ctx context.Context, req provider.ConfigureRequest,
 	resp.DataSourceData = data
 	resp.EphemeralResourceData = data
 	resp.ActionData = data
+	resp.ActionData = data
 	resp.ListResourceData = data
 }
 

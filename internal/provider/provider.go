@@ -8,6 +8,7 @@ package provider
 import (
 	"context"
 
+	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	tffunction "github.com/hashicorp/terraform-plugin-framework/function"
@@ -27,6 +28,7 @@ var (
 	_ provider.ProviderWithValidateConfig     = (*hybridge)(nil)
 	_ provider.ProviderWithEphemeralResources = (*hybridge)(nil)
 	_ provider.ProviderWithFunctions          = (*hybridge)(nil)
+	_ provider.ProviderWithActions            = (*hybridge)(nil)
 )
 
 // hybridge is the provider. It keeps nothing: what Configure makes goes into the
@@ -72,6 +74,13 @@ func (p *hybridge) DataSources(context.Context) []func() datasource.DataSource {
 func (p *hybridge) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
 	return []func() ephemeral.EphemeralResource{
 		sops.NewEphemeralResource,
+	}
+}
+
+func (p *hybridge) Actions(context.Context) []func() action.Action {
+	return []func() action.Action{
+		deployment.NewRollbackAction(p.getenv),
+		deployment.NewPromoteAction(p.getenv),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -54,6 +55,35 @@ func (t *Terraform) Run(ctx context.Context, args ...string) (string, int, error
 		return out.String(), -1, fmt.Errorf("running %s %s: %w", t.Name(), strings.Join(args, " "), errors.Join(err, ctx.Err()))
 	}
 	return out.String(), 0, nil
+}
+
+// Kill runs one command, and ends it and everything that it has started with SIGKILL
+// once now is closed. It returns what was printed until then, and false if the command
+// had ended before.
+func (t *Terraform) Kill(ctx context.Context, now <-chan struct{}, args ...string) (string, bool, error) {
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, t.stage.programs.CLI, args...)
+	cmd.Dir, cmd.Env = t.Dir, t.stage.environ(t.env)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return "", false, fmt.Errorf("running %s: %w", t.Name(), err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // a killed program has no better end
+	}()
+	select {
+	case <-ended:
+		return out.String(), false, nil
+	case <-now:
+	}
+	below, err := Descendants(cmd.Process.Pid)
+	for _, pid := range append([]int{cmd.Process.Pid}, below...) {
+		err = errors.Join(err, syscall.Kill(pid, syscall.SIGKILL))
+	}
+	<-ended
+	return out.String(), true, err
 }
 
 // Must runs one command that has to exit with 0.

@@ -222,6 +222,36 @@ variable "tags" {
   default     = null
 }
 
+variable "rollout" {
+  description = "The steps and gates by which a version goes live, as the attribute `rollout` of `hybridge_worker_deployment`. Null deploys at once."
+  type        = any
+  default     = null
+}
+
+variable "rollback_to" {
+  description = "What to go back to: `previous`, a version's id or tag, or a commit or run of a release. Null follows the source."
+  type        = string
+  default     = null
+}
+
+variable "retry_rejected" {
+  description = "Id of a rejected version that may be tried once more."
+  type        = string
+  default     = null
+}
+
+variable "burned_secrets" {
+  description = "Digests of secrets that have leaked: no version that declares one of them is deployed."
+  type        = set(string)
+  default     = null
+}
+
+variable "keep_versions" {
+  description = "How many releases to keep on the plane; 0 keeps all. Null is the provider's default."
+  type        = number
+  default     = null
+}
+
 variable "overwrite_unseen" {
   description = "Deploy even over a deployment that this configuration has not seen, whoever made it."
   type        = bool

@@ -142,7 +142,7 @@ func TestDescriptionsSayWhatAReaderNeeds(t *testing.T) {
 		}
 		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
 			sound(kind, path, a)
-			general := strings.Contains(s.Block.Description, "a change of `digest` alone makes a new version")
+			general := strings.Contains(s.Block.Description, "a change of `digest` alone makes a new version") || changesAsAWhole(s, path)
 			if (a.Required || a.Optional) && !general && !saysChange.MatchString(a.Description) {
 				t.Errorf("%s: the description of %s does not say what a change does: %q", kind, path, a.Description)
 			}
@@ -180,11 +180,25 @@ func TestDescriptionsSayWhatAReaderNeeds(t *testing.T) {
 	}
 }
 
+// changesAsAWhole reports whether a member is part of an attribute that says itself what
+// a change of anything in it does.
+func changesAsAWhole(s *tfprotov6.Schema, path string) bool {
+	root, _, member := strings.Cut(path, ".")
+	for _, a := range s.Block.Attributes {
+		if member && a.Name == root {
+			return strings.Contains(a.Description, "A change of anything in it")
+		}
+	}
+	return false
+}
+
 // namedLikeASecret are attributes that sound like a secret, are stored, and hold
 // none: "kind path", each with the reason. A key path or a name tells what the
 // SOPS file beside it tells everybody.
 var namedLikeASecret = map[string]string{
-	"hybridge_worker_version secrets.key": "a key path in the SOPS file, whose names are readable anyhow",
+	"hybridge_worker_version secrets.key":                                 "a key path in the SOPS file, whose names are readable anyhow",
+	"hybridge_worker_deployment rollout.gates.webhook.signing_secret.key": "a key path in the SOPS file, whose names are readable anyhow",
+	"hybridge_worker_deployment burned_secrets":                           "digests of ciphertexts, as the version's secret_digests has them",
 }
 
 // soundsSecret is what a secret's name has in it.

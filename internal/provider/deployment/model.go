@@ -22,6 +22,12 @@ type model struct {
 	Message         types.String `tfsdk:"message"`
 	OverwriteUnseen types.Bool   `tfsdk:"overwrite_unseen"`
 	AllowChanged    types.Bool   `tfsdk:"allow_changed_secrets"`
+	Rollout         types.Object `tfsdk:"rollout"`
+	RollbackTo      types.String `tfsdk:"rollback_to"`
+	RollbackID      types.String `tfsdk:"rollback_version_id"`
+	RetryRejected   types.String `tfsdk:"retry_rejected"`
+	BurnedSecrets   types.Set    `tfsdk:"burned_secrets"`
+	KeepVersions    types.Int64  `tfsdk:"keep_versions"`
 	AccountID       types.String `tfsdk:"account_id"`
 	ID              types.String `tfsdk:"id"`
 	ActiveVersions  types.Map    `tfsdk:"active_versions"`
@@ -30,17 +36,9 @@ type model struct {
 	Source          types.String `tfsdk:"source"`
 }
 
-// shares is what the version_id of the configuration asks for.
+// shares is what the target asks for in the end.
 func (m model) shares() []cloudflare.Share {
-	return []cloudflare.Share{{VersionID: m.VersionID.ValueString(), Percentage: 100}}
-}
-
-// wanted is what active_versions will be: unknown if the version is.
-func (m model) wanted() types.Map {
-	if m.VersionID.IsUnknown() {
-		return types.MapUnknown(types.Float64Type)
-	}
-	return activeVersions(m.shares())
+	return []cloudflare.Share{{VersionID: m.target().ValueString(), Percentage: 100}}
 }
 
 // activeVersions writes shares as a map. A version named twice counts once, with
@@ -68,6 +66,12 @@ func (m *model) setLive(d *cloudflare.Deployment, account string) {
 	m.CreatedOn = types.StringValue(timestamp(d.CreatedOn))
 	m.Author = tfkit.NullIfEmpty(d.AuthorEmail)
 	m.Source = tfkit.NullIfEmpty(d.Source)
+	if m.Rollout.IsNull() {
+		m.Rollout = types.ObjectNull(rolloutType()) // of an import it has no type yet
+	}
+	if m.BurnedSecrets.IsNull() {
+		m.BurnedSecrets = types.SetNull(types.StringType)
+	}
 	if m.OverwriteUnseen.IsNull() {
 		m.OverwriteUnseen = types.BoolValue(false)
 	}

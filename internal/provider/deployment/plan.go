@@ -9,13 +9,15 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 )
 
-// ModifyPlan derives the wanted active_versions from version_id. If they are what
-// is live, nothing will be deployed and every computed value stays.
+// ModifyPlan derives the wanted active_versions from version_id, rollback_to and
+// hold_at. If they are what is live, or if the version is rejected, nothing will be
+// deployed and every computed value stays.
 //
 // It asks the plane only about a version that is neither live nor made by this
 // run, to refuse at plan what would fail at apply.
@@ -32,31 +34,69 @@ func (r *deploymentResource) ModifyPlan(ctx context.Context, req resource.Modify
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	known := !req.State.Raw.IsNull()
-	var state model
-	if known {
-		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	var state *model
+	if !req.State.Raw.IsNull() {
+		state = new(model)
+		resp.Diagnostics.Append(req.State.Get(ctx, state)...)
 		if resp.Diagnostics.HasError() {
 			return
 		}
-		if !plan.Worker.Equal(state.Worker) && !sameWorker(ctx, p, plan, state) {
+		if !plan.Worker.Equal(state.Worker) && !sameWorker(ctx, p, plan, *state) {
 			resp.RequiresReplace = append(resp.RequiresReplace, path.Root("worker"))
-			known = false
-		}
-		if !plan.Plane.Equal(state.Plane) {
-			known = false // the schema replaces it
+			state = nil
+		} else if !plan.Plane.Equal(state.Plane) {
+			state = nil // the schema replaces it
 		}
 	}
-	if known && plan.wanted().Equal(state.ActiveVersions) {
-		plan.keepLive(state)
-	} else {
-		plan.setUnknown()
-		plan.ActiveVersions = plan.wanted()
-		if p != nil {
-			plan.checkVersion(ctx, p, &resp.Diagnostics)
-		}
+	plan.checkRollout(ctx, r.Data, p, &resp.Diagnostics)
+	plan.decide(ctx, p, state, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
 	}
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, plan)...)
+}
+
+// decide plans what will be live. state is nil where nothing is known to be.
+func (m *model) decide(ctx context.Context, p *tfkit.Plane, state *model, diags *diag.Diagnostics) {
+	from := m.pinRollback(ctx, p, state, diags)
+	holdAt := m.holdAt(ctx, diags)
+	if diags.HasError() {
+		return
+	}
+	before := types.MapNull(types.Float64Type)
+	if state != nil {
+		before = state.ActiveVersions
+	}
+	m.setUnknown()
+	m.ActiveVersions = m.wanted(holdAt, before)
+	if state != nil && m.ActiveVersions.Equal(state.ActiveVersions) {
+		m.keepLive(*state)
+		return
+	}
+	if p == nil || m.Worker.IsUnknown() || m.target().IsUnknown() {
+		return
+	}
+	rejection, err := m.rejection(ctx, p, state)
+	switch {
+	case p.Name != tfkit.DefaultPlane && cloudflare.IsUnreachable(err):
+		return // one of many planes is down: the apply will say so, and the others go on
+	case err != nil:
+		diags.Append(m.attempt("plan", p).Failed(err))
+		return
+	case rejection != nil && state != nil:
+		m.keepLive(*state)
+		m.warnRejected(rejection, p, diags)
+		return
+	case rejection != nil:
+		m.ActiveVersions = types.MapUnknown(types.Float64Type)
+		m.warnRejected(rejection, p, diags)
+		return
+	}
+	m.checkVersion(ctx, p, diags)
+	m.refuseBurned(ctx, p, diags)
+	if from != nil && !diags.HasError() {
+		m.warnRollback(ctx, p, *from, diags)
+	}
 }
 
 // sameWorker reports whether the Worker was just named in another way. Where that
@@ -77,10 +117,7 @@ func sameWorker(ctx context.Context, p *tfkit.Plane, plan, state model) bool {
 // checkVersion refuses a version that the Worker does not have. A Worker that does
 // not exist may be made, or get this name, by the same apply.
 func (m model) checkVersion(ctx context.Context, p *tfkit.Plane, diags *diag.Diagnostics) {
-	if m.Worker.IsUnknown() || m.VersionID.IsUnknown() {
-		return
-	}
-	exists, err := p.Client.VersionExists(ctx, m.Worker.ValueString(), m.VersionID.ValueString())
+	exists, err := p.Client.VersionExists(ctx, m.Worker.ValueString(), m.target().ValueString())
 	switch {
 	case p.Name != tfkit.DefaultPlane && cloudflare.IsUnreachable(err):
 		// One of many planes is down: the apply will say so, and the others go on.
@@ -101,5 +138,5 @@ func (m model) noSuchVersion(p *tfkit.Plane, diags *diag.Diagnostics) {
 	diags.AddAttributeError(path.Root("version_id"), "Version does not exist", fmt.Sprintf(
 		"Worker %q on %s has no version %s: it was never uploaded there, was deleted, or belongs to another Worker. Use the id of a "+
 			"hybridge_worker_version of this Worker, or one that the data source hybridge_worker_versions lists.",
-		m.Worker.ValueString(), p, m.VersionID.ValueString()))
+		m.Worker.ValueString(), p, m.target().ValueString()))
 }

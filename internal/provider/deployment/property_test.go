@@ -57,6 +57,12 @@ func TestWhateverIsDoneAPlanIsWhatItsApplyGives(t *testing.T) {
 			"somebody deploys":         func() { somebodyDeploys() },
 			"apply": func() {
 				refresh()
+				version := config["version_id"].(string)
+				rejection, err := s.somebody().Rejected(s.test.Context(), "api", version)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				before := s.history()
 				plan := s.plan(state, config)
 				made, d := s.provider.Apply(s.test.Context(), s.t, plan)
 				if d.HasError() {
@@ -66,8 +72,11 @@ func TestWhateverIsDoneAPlanIsWhatItsApplyGives(t *testing.T) {
 					return // a create over somebody else's deployment
 				}
 				state = made
-				if got := s.live(); !cloudflare.SameShares(got.Versions, []cloudflare.Share{{VersionID: config["version_id"].(string), Percentage: 100}}) {
-					rt.Fatalf("%v is live, wanted %v", got.Versions, config["version_id"])
+				switch got := s.live(); {
+				case rejection != nil && got.ID != before[0].ID:
+					rt.Fatalf("version %s is rejected, and yet %v went live", version, got.Versions)
+				case rejection == nil && !cloudflare.SameShares(got.Versions, []cloudflare.Share{{VersionID: version, Percentage: 100}}):
+					rt.Fatalf("%v is live, wanted %s", got.Versions, version)
 				}
 				s.wantQuiet(state, config)
 			},
@@ -86,7 +95,7 @@ func TestWhateverIsDoneAPlanIsWhatItsApplyGives(t *testing.T) {
 				}
 				unchanged := plan.Object != nil && plan.Object["id"] != tfproto.Unknown
 				wanted := []cloudflare.Share{{VersionID: config["version_id"].(string), Percentage: 100}}
-				if config["overwrite_unseen"] != true && !unchanged && !cloudflare.SameShares(before.Versions, wanted) && !d.HasError() {
+				if s.live().ID != theirs && config["overwrite_unseen"] != true && !unchanged && !cloudflare.SameShares(before.Versions, wanted) && !d.HasError() {
 					rt.Fatalf("deployment %s was overwritten unseen", theirs)
 				}
 			},

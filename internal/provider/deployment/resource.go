@@ -23,6 +23,8 @@ var (
 	_ resource.ResourceWithIdentity    = (*deploymentResource)(nil)
 	_ resource.ResourceWithImportState = (*deploymentResource)(nil)
 	_ resource.ResourceWithModifyPlan  = (*deploymentResource)(nil)
+
+	_ resource.ResourceWithValidateConfig = (*deploymentResource)(nil)
 )
 
 type deploymentResource struct {
@@ -46,8 +48,9 @@ func (r *deploymentResource) Schema(_ context.Context, _ resource.SchemaRequest,
 }
 
 func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	var m model
+	var m, config model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -55,11 +58,8 @@ func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequ
 	if p == nil {
 		return
 	}
-	in := cloudflare.DeploymentInput{Check: onlyOurs}
-	if m.OverwriteUnseen.ValueBool() {
-		in.Check = anything
-	}
-	if !r.deploy(ctx, p, &m, in, &resp.Diagnostics) {
+	this := release{resource: r, plane: p, plan: &m, config: config, diags: &resp.Diagnostics}
+	if !this.run(ctx) {
 		return
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
@@ -89,9 +89,10 @@ func (r *deploymentResource) Read(ctx context.Context, req resource.ReadRequest,
 }
 
 func (r *deploymentResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var m, state model
+	var m, state, config model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -100,12 +101,9 @@ func (r *deploymentResource) Update(ctx context.Context, req resource.UpdateRequ
 		return
 	}
 	// What the plan kept needs no deployment: only the state changes.
-	if !m.wanted().Equal(state.ActiveVersions) || m.ID.IsUnknown() {
-		in := cloudflare.DeploymentInput{Check: onlySeen(state), Expect: state.ID.ValueString()}
-		if m.OverwriteUnseen.ValueBool() {
-			in = cloudflare.DeploymentInput{Check: anything}
-		}
-		if !r.deploy(ctx, p, &m, in, &resp.Diagnostics) {
+	if m.ID.IsUnknown() {
+		this := release{resource: r, plane: p, plan: &m, config: config, state: &state, diags: &resp.Diagnostics}
+		if !this.run(ctx) {
 			return
 		}
 	}
@@ -125,31 +123,6 @@ func (r *deploymentResource) Delete(ctx context.Context, req resource.DeleteRequ
 			"replaces it. Terraform just no longer manages what is live.", m.Worker.ValueString(), m.ID.ValueString()))
 }
 
-// deploy makes what the model wants live and writes what is live then.
-func (r *deploymentResource) deploy(ctx context.Context, p *tfkit.Plane, m *model, in cloudflare.DeploymentInput, diags *diag.Diagnostics) bool {
-	in.Versions = m.shares()
-	in.Force = m.AllowChanged.ValueBool()
-	in.Message = m.Message.ValueString()
-	in.Run = cloudflare.RunFromEnvironment(r.getenv)
-	d, err := p.Client.CreateDeployment(ctx, m.Worker.ValueString(), in)
-	if err != nil {
-		if m.unknownVersion(ctx, err, p) {
-			m.noSuchVersion(p, diags)
-		} else {
-			diags.Append(m.failed(ctx, err, p))
-		}
-		return false
-	}
-	if !cloudflare.SameShares(d.Versions, in.Versions) {
-		diags.AddError("Plane deployed something else", fmt.Sprintf(
-			"Worker %q on %s was to serve version %s alone, but the plane answered with this deployment:\n\n%s",
-			m.Worker.ValueString(), p, m.VersionID.ValueString(), describe(*d)))
-		return false
-	}
-	m.setLive(d, p.AccountID)
-	return true
-}
-
 // unknownVersion finds out whether a refusal is about the version: planes say so
 // with different codes.
 func (m model) unknownVersion(ctx context.Context, err error, p *tfkit.Plane) bool {
@@ -157,7 +130,7 @@ func (m model) unknownVersion(ctx context.Context, err error, p *tfkit.Plane) bo
 	if !errors.As(err, &e) || (e.Status != http.StatusBadRequest && e.Status != http.StatusNotFound) {
 		return false
 	}
-	exists, err := p.Client.VersionExists(ctx, m.Worker.ValueString(), m.VersionID.ValueString())
+	exists, err := p.Client.VersionExists(ctx, m.Worker.ValueString(), m.target().ValueString())
 	return err == nil && !exists && m.workerExists(ctx, p)
 }
 

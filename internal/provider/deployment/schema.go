@@ -3,6 +3,7 @@
 package deployment
 
 import (
+	"maps"
 	"regexp"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -15,10 +16,13 @@ import (
 )
 
 const description = "What is live of a Worker: the version that answers its requests. There is one such resource per Worker.\n\n" +
-	"State follows the live deployment, whoever made it. What somebody else deployed, for instance with `wrangler rollback`, shows as drift of " +
-	"`active_versions`, and the next apply puts `version_id` back. An apply that would replace a deployment that its plan has not seen stops and " +
+	"State follows the live deployment, whoever made it. What somebody else deployed, for instance with `wrangler versions deploy`, shows as drift of " +
+	"`active_versions`, and the next apply puts `version_id` back, unless that version is rejected. An apply that would replace a deployment that its plan has not seen stops and " +
 	"says who made it and when; on a self-hosted plane the comparison and the deployment are one step, on Cloudflare's edge the comparison comes " +
-	"just before. To roll back, set `version_id` to an earlier version.\n\n" +
+	"just before.\n\n" +
+	"With `rollout` a version goes live in steps, each behind gates, and goes back by itself when one fails. A version that failed a gate, or that somebody went " +
+	"back from (with `wrangler rollback`, in the dashboard, by an action), is *rejected*: plans keep what is live and warn who, when and why, until the content changes or `retry_rejected` names it. " +
+	"To roll back, set `rollback_to`, or `version_id` to an earlier version.\n\n" +
 	"A secret that is set by `wrangler secret put` or in the dashboard makes a version of its own, which goes live at once: the plan then warns and " +
 	"names the secrets, as far as the plane tells.\n\n" +
 	"Each deployment records the run, workspace and commit it comes from, where HCP Terraform, GitHub Actions or GitLab CI say so.\n\n" +
@@ -26,63 +30,63 @@ const description = "What is live of a Worker: the version that answers its requ
 	"Permission groups: `Workers Scripts Write` (`Workers Scripts Read` suffices for planning)."
 
 func resourceSchema() schema.Schema {
-	return schema.Schema{
-		MarkdownDescription: description,
-		Attributes: map[string]schema.Attribute{
-			"worker": schema.StringAttribute{
-				Required: true,
-				MarkdownDescription: "Id or name of the Worker. A change to another Worker replaces this resource; one between id and name of the same " +
-					"Worker changes the state only.",
-				Validators: []validator.String{tfkit.WorkerName()},
-			},
-			"plane": tfkit.PlaneAttribute(),
-			"version_id": schema.StringAttribute{
-				Required: true,
-				MarkdownDescription: "Id of the version that is to answer all requests. It must be a version of this Worker that the plane still offers for " +
-					"deployment. Changed in place, by a new deployment.",
-				Validators: []validator.String{VersionID()},
-			},
-			"message": schema.StringAttribute{
-				Optional: true,
-				MarkdownDescription: "What the next deployment is for; it stands in the history. A change of it alone plans nothing, so that a commit hash in " +
-					"it does not make a change per commit; the next deployment takes it. " +
-					"Default: none.",
-				Validators: []validator.String{stringvalidator.LengthAtMost(600)},
-			},
-			"overwrite_unseen": schema.BoolAttribute{
-				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-				MarkdownDescription: "Whether to deploy even over a deployment that the plan has not seen or, at first, that Hybridge has not made. " +
-					"Default: `false`. Changed in place, without a request.",
-			},
-			"allow_changed_secrets": schema.BoolAttribute{
-				Optional: true,
-				MarkdownDescription: "Whether to deploy a version that is older than a change of secrets, which a plane refuses otherwise (code 10220): it has the " +
-					"secrets of its time, which may not be valid any more. Needed to go back over a rotated secret, and to undo a `wrangler secret put`. " +
-					"Default: `false`. Changed in place, without a request.",
-			},
-			"account_id": tfkit.AccountAttribute(),
-			"id": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Id of the live deployment. Changes with every deployment.",
-			},
-			"active_versions": schema.MapAttribute{
-				Computed: true, ElementType: types.Float64Type,
-				MarkdownDescription: "What is live: percentage of the requests, by version id.",
-			},
-			"created_on": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "When the live deployment was made, RFC 3339 in UTC.",
-			},
-			"author": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "E-mail address of whoever made the live deployment; null where the plane does not say.",
-			},
-			"source": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Kind of client that made the live deployment, e.g. `terraform`, `wrangler` or `api`.",
-			},
+	attributes := map[string]schema.Attribute{
+		"rollout": rolloutAttribute(),
+		"worker": schema.StringAttribute{
+			Required: true,
+			MarkdownDescription: "Id or name of the Worker. A change to another Worker replaces this resource; one between id and name of the same " +
+				"Worker changes the state only.",
+			Validators: []validator.String{tfkit.WorkerName()},
+		},
+		"plane": tfkit.PlaneAttribute(),
+		"version_id": schema.StringAttribute{
+			Required: true,
+			MarkdownDescription: "Id of the version that is to answer all requests. It must be a version of this Worker that the plane still offers for " +
+				"deployment. Changed in place, by a new deployment.",
+			Validators: []validator.String{VersionID()},
+		},
+		"message": schema.StringAttribute{
+			Optional: true,
+			MarkdownDescription: "What the next deployment is for; it stands in the history. A change of it alone plans nothing, so that a commit hash in " +
+				"it does not make a change per commit; the next deployment takes it. " +
+				"Default: none.",
+			Validators: []validator.String{stringvalidator.LengthAtMost(600)},
+		},
+		"overwrite_unseen": schema.BoolAttribute{
+			Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+			MarkdownDescription: "Whether to deploy even over a deployment that the plan has not seen or, at first, that Hybridge has not made. " +
+				"Default: `false`. Changed in place, without a request.",
+		},
+		"allow_changed_secrets": schema.BoolAttribute{
+			Optional: true,
+			MarkdownDescription: "Whether to deploy a version that is older than a change of secrets, which a plane refuses otherwise (code 10220): it has the " +
+				"secrets of its time, which may not be valid any more. Needed to go back over a rotated secret, and to undo a `wrangler secret put`. " +
+				"Default: `false`. Changed in place, without a request.",
+		},
+		"account_id": tfkit.AccountAttribute(),
+		"id": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "Id of the live deployment. Changes with every deployment.",
+		},
+		"active_versions": schema.MapAttribute{
+			Computed: true, ElementType: types.Float64Type,
+			MarkdownDescription: "What is live: percentage of the requests, by version id.",
+		},
+		"created_on": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "When the live deployment was made, RFC 3339 in UTC.",
+		},
+		"author": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "E-mail address of whoever made the live deployment; null where the plane does not say.",
+		},
+		"source": schema.StringAttribute{
+			Computed:            true,
+			MarkdownDescription: "Kind of client that made the live deployment, e.g. `terraform`, `wrangler` or `api`.",
 		},
 	}
+	maps.Copy(attributes, rollbackAttributes())
+	return schema.Schema{MarkdownDescription: description, Attributes: attributes}
 }
 
 // VersionID accepts the id of a version.

@@ -30,6 +30,7 @@ type providerSchema struct {
 	DataSources        map[string]schema         `json:"data_source_schemas,omitempty"`
 	EphemeralResources map[string]schema         `json:"ephemeral_resource_schemas,omitempty"`
 	ListResources      map[string]schema         `json:"list_resource_schemas,omitempty"`
+	Actions            map[string]schema         `json:"action_schemas,omitempty"`
 	Functions          map[string]function       `json:"functions,omitempty"`
 	Identities         map[string]identitySchema `json:"resource_identity_schemas,omitempty"`
 }
@@ -112,12 +113,16 @@ func Marshal(ctx context.Context, name string, server tfprotov6.ProviderServer) 
 	p := providerSchema{
 		Resources: convert(all.ResourceSchemas), DataSources: convert(all.DataSourceSchemas),
 		EphemeralResources: convert(all.EphemeralResourceSchemas), ListResources: convert(all.ListResourceSchemas),
+		Actions:    map[string]schema{},
 		Functions:  convertFunctions(all.Functions),
 		Identities: map[string]identitySchema{},
 	}
 	if all.Provider != nil {
 		s := convertSchema(all.Provider)
 		p.Provider = &s
+	}
+	for kind, s := range all.ActionSchemas {
+		p.Actions[kind] = convertSchema(s.Schema)
 	}
 	for kind, s := range identities.IdentitySchemas {
 		converted := identitySchema{Version: s.Version, Attributes: map[string]identityAttribute{}}

@@ -29,6 +29,7 @@ var (
 	// host name below workers.dev.
 	workerName = lazyPattern(`^[a-z0-9_]([a-z0-9_-]{0,253}[a-z0-9_])?$`)
 	identifier = lazyPattern(`^[A-Za-z_$][A-Za-z0-9_$]*$`)
+	headerName = lazyPattern(`^[A-Za-z0-9!#$%&'*+.^_|~-]{1,100}$`)
 	flagName   = lazyPattern(`^[a-z0-9_-]+(:[a-z0-9_.:-]+)?$`)
 )
 
@@ -207,4 +208,21 @@ func HeaderText() validator.String {
 		}
 		return nil
 	}}
+}
+
+// URLPath accepts a path with which a request can be made, and a query.
+func URLPath() validator.String {
+	const want = "a path that begins with / such as /healthz"
+	return check{want: want, check: func(v string) error {
+		u, err := url.ParseRequestURI(v)
+		if err != nil || !strings.HasPrefix(v, "/") || strings.HasPrefix(v, "//") || u.Fragment != "" || strings.ContainsAny(v, " #") {
+			return fmt.Errorf("%q is not valid: it must be %s", v, want)
+		}
+		return nil
+	}}
+}
+
+// HeaderName accepts the name of an HTTP header.
+func HeaderName() validator.String {
+	return pattern(headerName, "the name of an HTTP header, e.g. X-Version")
 }

@@ -276,6 +276,44 @@ func (p *Provider) Open(ctx context.Context, t TB, kind string, config Object) (
 	return unpack(t, schema.ValueType(), resp.Result), resp.Diagnostics
 }
 
+// Invoke plans and invokes an action, and returns what it says while it works.
+func (p *Provider) Invoke(ctx context.Context, t TB, kind string, config Object) (messages []string, d Diagnostics) {
+	t.Helper()
+	server, ok := p.server.(tfprotov6.ProviderServerWithActions)
+	schema := p.schemas.ActionSchemas[kind]
+	if !ok || schema == nil {
+		t.Fatalf("there is no action %q", kind)
+	}
+	value := pack(t, schema.Schema.ValueType(), config)
+	validated, err := server.ValidateActionConfig(ctx, &tfprotov6.ValidateActionConfigRequest{ActionType: kind, Config: value})
+	if err != nil {
+		t.Fatalf("ValidateActionConfig(%s): %v", kind, err)
+	}
+	if d = validated.Diagnostics; d.HasError() {
+		return nil, d
+	}
+	planned, err := server.PlanAction(ctx, &tfprotov6.PlanActionRequest{ActionType: kind, Config: value})
+	if err != nil {
+		t.Fatalf("PlanAction(%s): %v", kind, err)
+	}
+	if d = planned.Diagnostics; d.HasError() {
+		return nil, d
+	}
+	stream, err := server.InvokeAction(ctx, &tfprotov6.InvokeActionRequest{ActionType: kind, Config: value})
+	if err != nil {
+		t.Fatalf("InvokeAction(%s): %v", kind, err)
+	}
+	for event := range stream.Events {
+		switch e := event.Type.(type) {
+		case tfprotov6.ProgressInvokeActionEventType:
+			messages = append(messages, e.Message)
+		case tfprotov6.CompletedInvokeActionEventType:
+			d = append(d, e.Diagnostics...)
+		}
+	}
+	return messages, d
+}
+
 // Call calls a function, which needs no configured provider.
 func Call(ctx context.Context, t TB, server tfprotov6.ProviderServer, name string, arguments ...any) (any, *tfprotov6.FunctionError) {
 	t.Helper()

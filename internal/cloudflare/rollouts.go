@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package cloudflare
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// CapabilityRollouts says that a plane keeps a rollout's lease and its history.
+const CapabilityRollouts = "rollouts"
+
+// RolloutHeader names, with a deployment, the rollout that it is a step of.
+const RolloutHeader = "Hybridge-Rollout"
+
+// Rollout is a rollout as it is announced to a self-hosted plane
+// (/hybridge/v1/accounts/{account}/workers/{worker}/rollouts).
+type Rollout struct {
+	ID       string        `json:"id"` // a UUID
+	Target   string        `json:"target"`
+	Previous string        `json:"previous"`
+	Steps    []RolloutStep `json:"steps"`
+	// OnFailure and OnInterrupt are "rollback" or "hold".
+	OnFailure   string `json:"on_failure"`
+	OnInterrupt string `json:"on_interrupt"`
+	// InterruptMessage is the message of the deployment that the plane makes when it
+	// has not heard anything for as long as the lease lasts.
+	InterruptMessage string     `json:"interrupt_message"`
+	Run              RolloutRun `json:"run"`
+}
+
+// RolloutStep is one step of a Rollout, the implied last one included.
+type RolloutStep struct {
+	Percentage  float64  `json:"percentage"`
+	BakeSeconds float64  `json:"bake_seconds"`
+	Gates       []string `json:"gates"`
+}
+
+// RolloutRun is where a rollout is driven from.
+type RolloutRun struct {
+	ID        string `json:"id"`
+	Workspace string `json:"workspace"`
+	Commit    string `json:"commit"`
+}
+
+// RolloutTransition is a change of a rollout's state, as it is reported.
+type RolloutTransition struct {
+	State        string          `json:"state"`
+	Step         int             `json:"step"`
+	Percentage   float64         `json:"percentage"`
+	DeploymentID string          `json:"deployment_id,omitempty"`
+	Reason       string          `json:"reason,omitempty"`
+	Verdict      *RolloutVerdict `json:"verdict,omitempty"`
+}
+
+// RolloutVerdict is what a gate has said.
+type RolloutVerdict struct {
+	Gate   string `json:"gate"`
+	Pass   bool   `json:"pass"`
+	Reason string `json:"reason"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// KeepsRollouts reports whether the plane keeps a rollout's lease and history.
+// Cloudflare does not.
+func (c *Client) KeepsRollouts(ctx context.Context) bool {
+	plane, err := c.Plane(ctx)
+	return err == nil && slices.Contains(plane.Capabilities, CapabilityRollouts)
+}
+
+// StartRollout announces a rollout. A Worker that has another one that goes on gives an
+// error that is IsConflict.
+func (c *Client) StartRollout(ctx context.Context, worker string, r Rollout) error {
+	return c.hybridge(ctx, http.MethodPost, r, "workers", worker, "rollouts")
+}
+
+// ReportRollout reports a transition, which renews the lease. IsConflict says that the
+// plane has ended the rollout itself.
+func (c *Client) ReportRollout(ctx context.Context, worker, id string, t RolloutTransition) error {
+	return c.hybridge(ctx, http.MethodPost, t, "workers", worker, "rollouts", id, "transitions")
+}
+
+// RenewRollout says that the rollout is still being driven.
+func (c *Client) RenewRollout(ctx context.Context, worker, id string) error {
+	return c.hybridge(ctx, http.MethodPut, struct{}{}, "workers", worker, "rollouts", id, "lease")
+}
+
+// hybridge sends a request below /hybridge/v1/accounts/{account}. What it answers is not
+// of interest here.
+func (c *Client) hybridge(ctx context.Context, method string, body any, path ...string) error {
+	doing := "calling the plane's own API"
+	text, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	root := *c.base
+	root.Path = strings.TrimSuffix(strings.TrimRight(root.Path, "/"), "/client/v4") + "/hybridge/v1"
+	root.RawPath = ""
+	for _, s := range path {
+		if _, err := segment(s); err != nil {
+			return err
+		}
+	}
+	u := root.JoinPath(append([]string{"accounts", c.accountID}, path...)...)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	res, err := c.wire.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	return res.Body.Close()
+}
+
+// GraphQL asks the plane's analytics. into gets what stands under "data".
+func (c *Client) GraphQL(ctx context.Context, query string, variables map[string]any, into any) error {
+	text, err := json.Marshal(map[string]any{"query": query, "variables": variables})
+	if err != nil {
+		return fmt.Errorf("asking for metrics: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath("graphql").String(), bytes.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("asking for metrics: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	res, err := c.wire.Do(req)
+	if err != nil {
+		return fmt.Errorf("asking for metrics: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var said struct {
+		Data   json.RawMessage `json:"data"`
+		Errors []struct {
+			Message string `json:"message"`
+		} `json:"errors"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&said); err != nil {
+		return c.wire.answerError(req, res, "answered a GraphQL query with something else than GraphQL's JSON")
+	}
+	if len(said.Errors) > 0 {
+		return fmt.Errorf("asking for metrics: the plane refuses the query: %s", cut(said.Errors[0].Message, 300))
+	}
+	if err := json.Unmarshal(said.Data, into); err != nil {
+		return c.wire.answerError(req, res, "answered a GraphQL query with data of another form")
+	}
+	return nil
+}

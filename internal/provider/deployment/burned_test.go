@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package deployment_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/tfproto"
+)
+
+// digestOf is a secret's digest.
+func digestOf(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// uploadSecret makes a version that declares the secret TOKEN, as the provider does.
+func (s *stand) uploadSecret(secret string) string {
+	s.t.Helper()
+	body, err := json.Marshal(map[string]any{
+		"main_module": "index.js", "compatibility_date": "2026-01-01",
+		"annotations": map[string]string{"workers/message": cloudflare.Marking{
+			Marker: cloudflare.DigestMarker(sha256.Sum256([]byte(secret))), Secrets: []string{cloudflare.SecretPrefix(digestOf(secret))},
+		}.String()},
+		"bindings": []map[string]string{{"type": "secret_text", "name": "TOKEN", "text": secret}},
+		"modules":  []map[string]string{{"name": "index.js", "content_type": "application/javascript+module", "content_base64": "ZXhwb3J0IGRlZmF1bHQge30="}},
+	})
+	if err != nil {
+		s.t.Fatalf("%v", err)
+	}
+	v, err := s.somebody().CreateVersion(s.test.Context(), s.worker, cloudflare.VersionUpload{Body: func() (io.ReadCloser, int64, error) {
+		return io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
+	}})
+	if err != nil {
+		s.t.Fatalf("uploading a version: %v", err)
+	}
+	return v.ID
+}
+
+// refusing is a rollout whose webhook says no.
+func refusing(t *testing.T) tfproto.Object {
+	t.Helper()
+	const secret = "correct-horse-battery-staple-signs"
+	a := newApprover(t, secret, `{"verdict": "fail"}`)
+	return tfproto.Object{"rollout": map[string]any{
+		"steps": []any{step(10, "1ms", "release")},
+		"gates": map[string]any{"release": map[string]any{"webhook": map[string]any{"url": a.URL, "signing_secret": map[string]any{"value_wo": secret}}}},
+	}}
+}
+
+func TestARotatedSecretGoesBackWithItsRelease(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	before, after := s.uploadSecret("the-first-value"), s.uploadSecret("the-second-value")
+	state := s.applied(tfproto.State{Type: kind}, s.config(before))
+	s.restart()
+	plan := s.plan(s.read(state), s.config(after, refusing(t)))
+	state, d := s.provider.Apply(t.Context(), t, plan)
+	if !d.HasError() || !strings.Contains(d.String(), "Rollout was rolled back") {
+		t.Fatalf("the rollout: %s", d)
+	}
+	if diff := cmp.Diff(only(before), state.Object["active_versions"]); diff != "" {
+		t.Fatalf("after the rollback (-want +got):\n%s", diff)
+	}
+	// By hand a plane refuses to go back over a changed secret, unless it is meant.
+	state = s.applied(state, s.config(after, tfproto.Object{"retry_rejected": after}))
+	s.restart()
+	plan = s.plan(s.read(state), s.config(after, tfproto.Object{"rollback_to": "previous"}))
+	if _, d := s.provider.Apply(t.Context(), t, plan); !d.HasError() || !strings.Contains(d.String(), "10220") || !strings.Contains(d.String(), "allow_changed_secrets") {
+		t.Errorf("a rollback over a changed secret: %s", d)
+	}
+	meant := s.config(after, tfproto.Object{"rollback_to": "previous", "allow_changed_secrets": true})
+	state = s.applied(state, meant)
+	if diff := cmp.Diff(only(before), state.Object["active_versions"]); diff != "" {
+		t.Errorf("after the rollback that is meant (-want +got):\n%s", diff)
+	}
+}
+
+func TestAVersionWithALeakedSecretIsNoTarget(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	leaked, sound := s.uploadSecret("leaked"), s.uploadSecret("sound")
+	burned := tfproto.Object{"burned_secrets": []any{digestOf("leaked")}}
+	state := s.applied(tfproto.State{Type: kind}, s.config(leaked))
+	// A rollout cannot go back to it: it holds.
+	s.restart()
+	config := s.config(sound, refusing(t), burned)
+	plan := s.plan(s.read(state), config)
+	held, d := s.provider.Apply(t.Context(), t, plan)
+	for _, part := range []string{"Rollout cannot go back", "Rollout is held", leaked, digestOf("leaked")} {
+		if !strings.Contains(d.String(), part) {
+			t.Errorf("the diagnostic lacks %q:\n%s", part, d)
+		}
+	}
+	if diff := cmp.Diff(map[string]any{sound: 10.0, leaked: 90.0}, held.Object["active_versions"]); diff != "" {
+		t.Errorf("what is held (-want +got):\n%s", diff)
+	}
+	s.wantKept(held, config, "Version is rejected", "release")
+	// Neither does anybody go back to it by hand, or deploy it.
+	state = s.applied(held, s.config(sound, burned, tfproto.Object{"retry_rejected": sound}))
+	for at, config := range map[string]tfproto.Object{
+		"rollback_to": s.config(sound, burned, tfproto.Object{"rollback_to": leaked}),
+		"version_id":  s.config(leaked, burned),
+	} {
+		s.restart()
+		_, d := s.provider.Plan(t.Context(), t, s.read(state), config)
+		if !d.HasError() || !strings.Contains(d.String(), "Version has a leaked secret") || !strings.Contains(d.String(), at) {
+			t.Errorf("%s: %s", at, d)
+		}
+	}
+}

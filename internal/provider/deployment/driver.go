@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package deployment
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/rollout"
+)
+
+const (
+	// leaseRenewal is a third of the plane's 15 seconds, so that two calls may get lost.
+	leaseRenewal = 5 * time.Second
+	// reportPatience bounds one report: the rollout is more than what is told of it.
+	reportPatience = 5 * time.Second
+)
+
+// driver connects a rollout with its plane: it is rollout.Live and rollout.Reporter, and
+// keeps the lease on planes that have one. close MUST be called.
+type driver struct {
+	release *release
+	plan    rollout.Plan
+	id      string
+	kept    bool // the plane keeps this rollout
+	// seen is what the plane has last said to be live.
+	seen *cloudflare.Deployment
+
+	stop    context.CancelFunc
+	renewal sync.WaitGroup
+}
+
+// announce takes the lease, where the plane has one, and keeps it.
+func (d *driver) announce(ctx context.Context) error {
+	r := d.release
+	if !r.plane.Client.KeepsRollouts(ctx) {
+		return nil
+	}
+	run := cloudflare.RunFromEnvironment(r.resource.getenv)
+	announced := cloudflare.Rollout{
+		ID: d.id, Target: d.plan.Target, Previous: d.plan.Previous, Steps: []cloudflare.RolloutStep{},
+		OnFailure: string(d.plan.OnFailure), OnInterrupt: string(d.plan.OnInterrupt),
+		InterruptMessage: cloudflare.Marking{
+			Marker:  cloudflare.DeploymentMarker([]cloudflare.Share{{VersionID: d.plan.Previous, Percentage: 100}}),
+			Rollout: cloudflare.RolloutMark{ID: shortID(d.id)}, Run: run, Message: "the plane went back: the run was not heard of any more",
+		}.String(),
+		Run: cloudflare.RolloutRun(run),
+	}
+	for _, s := range d.plan.Steps {
+		announced.Steps = append(announced.Steps, announcedStep(s.Percentage, s.Bake, s.Gates))
+	}
+	announced.Steps = append(announced.Steps, announcedStep(100, d.plan.FinalBake, d.plan.FinalGates))
+	if err := r.plane.Client.StartRollout(ctx, r.plan.Worker.ValueString(), announced); err != nil {
+		return err
+	}
+	d.kept = true
+	// The lease is kept while an interrupted rollout goes back, too.
+	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.stop = stop
+	d.renewal.Go(func() { d.renew(renewing) })
+	return nil
+}
+
+func announcedStep(percentage float64, bake time.Duration, gates []string) cloudflare.RolloutStep {
+	return cloudflare.RolloutStep{Percentage: percentage, BakeSeconds: bake.Seconds(), Gates: append([]string{}, gates...)}
+}
+
+func (d *driver) renew(ctx context.Context) {
+	ticker := time.NewTicker(leaseRenewal)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			// A renewal that fails is followed by the next one; if the plane has ended the
+			// rollout, the next deployment finds that out.
+			if err := d.release.plane.Client.RenewRollout(ctx, d.release.plan.Worker.ValueString(), d.id); err != nil && ctx.Err() == nil {
+				tflog.Warn(ctx, "rollout: the lease was not renewed", map[string]any{"error": err.Error()})
+			}
+		}
+	}
+}
+
+// close ends the lease's renewal and waits for it.
+func (d *driver) close() {
+	d.stop()
+	d.renewal.Wait()
+}
+
+// Deploy implements rollout.Live.
+func (d *driver) Deploy(ctx context.Context, over string, shares []rollout.Share, why rollout.Transition) (rollout.Deployment, error) {
+	r := d.release
+	var wanted []cloudflare.Share
+	for _, s := range shares {
+		wanted = append(wanted, cloudflare.Share(s))
+	}
+	in := r.input(wanted)
+	in.Check, in.Expect = exactly(over), over
+	in.Rollout.ID = shortID(d.id)
+	if d.kept {
+		in.RolloutID = d.id
+	}
+	if why.State == rollout.RollingBack {
+		// What was live a moment ago is no risk, whatever happened to secrets since.
+		in.Force = true
+		in.Message = "rolled back: " + why.Reason
+		if v := why.Verdict; v != nil {
+			in.Rollout.Rejects, in.Rollout.Gate = d.plan.Target, v.Gate
+		}
+	} else {
+		in.Rollout.Share = strconv.FormatFloat(why.Percentage, 'f', -1, 64)
+	}
+	made, err := r.plane.Client.CreateDeployment(ctx, r.plan.Worker.ValueString(), in)
+	if err != nil {
+		return rollout.Deployment{}, err
+	}
+	d.seen = made
+	return deploymentOf(*made), nil
+}
+
+// reject writes that the target is rejected where it stays live: a version that was
+// gone back from has that in the message of the deployment that went back.
+func (d *driver) reject(ctx context.Context, o rollout.Outcome) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+	defer cancel()
+	r := d.release
+	var shares []cloudflare.Share
+	for _, s := range o.Live.Shares {
+		shares = append(shares, cloudflare.Share(s))
+	}
+	in := r.input(shares)
+	in.Check, in.Expect, in.Again, in.Force = exactly(o.Live.ID), o.Live.ID, true, true
+	in.Message = "held: " + o.Failed.Reason
+	in.Rollout = cloudflare.RolloutMark{ID: shortID(d.id), Rejects: d.plan.Target, Gate: o.Failed.Gate}
+	made, err := r.plane.Client.CreateDeployment(ctx, r.plan.Worker.ValueString(), in)
+	if err == nil {
+		d.seen = made
+	}
+	return err
+}
+
+// Current implements rollout.Live.
+func (d *driver) Current(ctx context.Context) (rollout.Deployment, error) {
+	all, err := d.release.plane.Client.FreshDeployments(ctx, d.release.plan.Worker.ValueString())
+	if err != nil || len(all) == 0 {
+		return rollout.Deployment{}, err
+	}
+	d.seen = &all[0]
+	return deploymentOf(all[0]), nil
+}
+
+// Report implements rollout.Reporter.
+func (d *driver) Report(ctx context.Context, t rollout.Transition) {
+	fields := map[string]any{"worker": d.release.plan.Worker.ValueString(), "step": t.Step, "percentage": t.Percentage}
+	reported := cloudflare.RolloutTransition{State: string(t.State), Step: t.Step, Percentage: t.Percentage, DeploymentID: t.Deployment, Reason: t.Reason}
+	if v := t.Verdict; v != nil {
+		fields["gate"], fields["pass"], fields["reason"] = v.Gate, v.Pass, v.Reason
+		reported.Verdict = &cloudflare.RolloutVerdict{Gate: v.Gate, Pass: v.Pass, Reason: v.Reason, Detail: v.Detail}
+	}
+	tflog.Info(ctx, "rollout: "+string(t.State), fields)
+	if !d.kept {
+		return
+	}
+	// The end is reported, too, if it is the end of the run.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportPatience)
+	defer cancel()
+	if err := d.release.plane.Client.ReportRollout(ctx, d.release.plan.Worker.ValueString(), d.id, reported); err != nil {
+		tflog.Warn(ctx, "rollout: a transition could not be reported", map[string]any{"error": err.Error()})
+	}
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package deployment
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+)
+
+// warnRollback says what a rollback will do: the plan itself shows ids only. from is the
+// deployment in which the version served everything.
+func (m model) warnRollback(ctx context.Context, p *tfkit.Plane, from cloudflare.Deployment, diags *diag.Diagnostics) {
+	worker, target := m.Worker.ValueString(), m.RollbackID.ValueString()
+	var b strings.Builder
+	fmt.Fprintf(&b, "Worker %q on %s goes back to version %s, which served everything since this deployment:\n\n%s\n\n", worker, p, target, describe(from))
+	live, err := p.Client.LiveDeployment(ctx, worker)
+	if err == nil && live != nil && live.Sole() != "" && live.Sole() != target {
+		// Best effort: the rollback is as good without the comparison.
+		is, err1 := p.Client.Version(ctx, worker, live.Sole())
+		will, err2 := p.Client.Version(ctx, worker, target)
+		if err1 == nil && err2 == nil {
+			fmt.Fprintf(&b, "What differs from version %s, which is live:\n\n%s\n\n", is.ID, differences(*is, *will))
+		}
+	}
+	b.WriteString("Nothing is uploaded. To go forward to version_id again, remove rollback_to.")
+	diags.AddAttributeWarning(path.Root("rollback_to"), "Rollback", b.String())
+}
+
+// differences lists what changes from one version to another, in words.
+func differences(is, will cloudflare.Version) string {
+	var lines []string
+	add := func(name, was, now string) {
+		if was != now {
+			lines = append(lines, fmt.Sprintf("  %-10s  %s -> %s", name, orNone(was), orNone(now)))
+		}
+	}
+	add("made on", timestamp(is.CreatedOn), timestamp(will.CreatedOn))
+	add("tag", is.Tag(), will.Tag())
+	add("message", is.Message(), will.Message())
+	if is.Marker() != will.Marker() {
+		lines = append(lines, "  code or configuration differs")
+	}
+	add("main", is.MainModule, will.MainModule)
+	add("date", is.CompatibilityDate, will.CompatibilityDate)
+	add("flags", strings.Join(is.CompatibilityFlags, ", "), strings.Join(will.CompatibilityFlags, ", "))
+	before, after := is.BindingKinds(), will.BindingKinds()
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if after[name] == "" {
+			lines = append(lines, fmt.Sprintf("  - %s (%s) is gone", name, before[name]))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		switch was := before[name]; {
+		case was == "":
+			lines = append(lines, fmt.Sprintf("  + %s (%s) comes back", name, after[name]))
+		case was != after[name]:
+			lines = append(lines, fmt.Sprintf("  ~ %s: %s -> %s", name, was, after[name]))
+		}
+	}
+	if len(lines) == 0 {
+		return "  nothing that the plane tells"
+	}
+	return strings.Join(lines, "\n")
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "(none)"
+	}
+	return s
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package deployment
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
+)
+
+// ValidateConfig refuses a rollout that can never work. It asks nothing and opens no
+// file. What is unknown yet is checked at plan.
+func (r *deploymentResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if !m.rolloutKnown(ctx) {
+		return
+	}
+	if c := m.rollout(ctx, &resp.Diagnostics); c != nil {
+		c.check(ctx, &resp.Diagnostics)
+	}
+}
+
+var rolloutPath = path.Root("rollout")
+
+func gatePath(name, kind string) path.Path {
+	return rolloutPath.AtName("gates").AtMapKey(name).AtName(kind)
+}
+
+// check looks at a rollout that is known as a whole.
+func (c rolloutModel) check(ctx context.Context, diags *diag.Diagnostics) {
+	gates, steps, final := c.gates(ctx, diags), c.steps(ctx, diags), texts(ctx, c.FinalGates, diags)
+	if diags.HasError() {
+		return
+	}
+	refuse := func(at path.Path, format string, args ...any) {
+		diags.AddAttributeError(at, "Invalid rollout", fmt.Sprintf(format, args...))
+	}
+	used := map[string]bool{}
+	use := func(at path.Path, names []string) {
+		for i, name := range names {
+			used[name] = true
+			if _, ok := gates[name]; !ok {
+				refuse(at.AtListIndex(i), "No gate is named %q. Gates: %s.", name, namesOr(gates))
+			}
+		}
+	}
+	stops := []float64{}
+	for i, s := range steps {
+		at := rolloutPath.AtName("steps").AtListIndex(i)
+		percentage := s.Percentage.ValueFloat64()
+		if i > 0 && percentage <= stops[i-1] {
+			refuse(at.AtName("percentage"), "Steps go up: %g follows %g. Put them in order, and each percentage once.", percentage, stops[i-1])
+		}
+		stops = append(stops, percentage)
+		named := texts(ctx, s.Gates, diags)
+		use(at.AtName("gates"), named)
+		for j, name := range named {
+			if gates[name].Metrics != nil && percentage == 0 {
+				diags.AddAttributeWarning(at.AtName("gates").AtListIndex(j), "Metrics of a step without traffic", fmt.Sprintf(
+					"At 0 %% only probes reach the version, so the metrics gate %q will find too few requests: it ends as on_inconclusive says.", name))
+			}
+		}
+	}
+	use(rolloutPath.AtName("final_gates"), final)
+	if !c.HoldAt.IsNull() && !slices.Contains(stops, c.HoldAt.ValueFloat64()) {
+		refuse(rolloutPath.AtName("hold_at"), "hold_at = %g is no step. Use the percentage of one: %v.", c.HoldAt.ValueFloat64(), stops)
+	}
+	for name, g := range gates {
+		g.check(ctx, name, diags)
+		if !used[name] {
+			diags.AddAttributeWarning(rolloutPath.AtName("gates").AtMapKey(name), "Gate is not used", fmt.Sprintf("No step names the gate %q, and neither does final_gates.", name))
+		}
+	}
+}
+
+func namesOr(gates map[string]gateModel) string {
+	var names []string
+	for name := range gates {
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+func (g gateModel) check(ctx context.Context, name string, diags *diag.Diagnostics) {
+	refuse := func(at path.Path, format string, args ...any) {
+		diags.AddAttributeError(at, "Invalid gate", fmt.Sprintf("gates[%q]: ", name)+fmt.Sprintf(format, args...))
+	}
+	kinds := 0
+	for _, set := range []bool{g.HTTP != nil, g.Metrics != nil, g.Webhook != nil} {
+		if set {
+			kinds++
+		}
+	}
+	if kinds != 1 {
+		refuse(rolloutPath.AtName("gates").AtMapKey(name), "it is of %d kinds. Set one of http, metrics and webhook.", kinds)
+		return
+	}
+	switch {
+	case g.HTTP != nil:
+		at := gatePath(name, "http")
+		if !g.HTTP.URL.IsNull() && g.HTTP.VersionHeader.IsNull() {
+			refuse(at.AtName("version_header"), "url needs version_header: a live URL serves every version, so an answer has to say which one it is from.")
+		}
+		var codes []int64
+		diags.Append(g.HTTP.Status.ElementsAs(ctx, &codes, false)...)
+		for _, code := range codes {
+			if code < 100 || code > 599 {
+				refuse(at.AtName("status"), "%d is no status code: use 100 to 599.", code)
+			}
+		}
+		for name := range g.HTTP.Headers.Elements() {
+			if _, both := g.HTTP.HeadersWO.Elements()[name]; both {
+				refuse(at.AtName("headers_wo"), "the header %s is in headers, too: keep one of them.", name)
+			}
+		}
+	case g.Metrics != nil:
+		if g.Metrics.MaxFailureRate.IsNull() && g.Metrics.MaxServerErrorRate.IsNull() && g.Metrics.MaxP99.IsNull() {
+			refuse(gatePath(name, "metrics"), "it looks at nothing. Set max_failure_rate, max_server_error_rate or max_p99.")
+		}
+	case g.Webhook != nil:
+		at := gatePath(name, "webhook")
+		if u, err := url.Parse(g.Webhook.URL.ValueString()); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+			refuse(at.AtName("url"), "plain http would show the description of the rollout to the network: use https.")
+		}
+		if s := g.Webhook.SigningSecret; s == nil || s.SopsFile.IsNull() == s.ValueWO.IsNull() {
+			refuse(at.AtName("signing_secret"), "set sops_file with key, or value_wo.")
+		} else if !s.ValueWO.IsNull() && !s.Key.IsNull() {
+			refuse(at.AtName("signing_secret").AtName("key"), "key is a place in a SOPS file and means nothing for value_wo: remove it.")
+		}
+	}
+}
+
+func isLoopback(host string) bool {
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "127.0.0.1" || host == "::1"
+}
+
+// checkRollout looks at what only a plan can see: files, and what the plane is.
+func (m model) checkRollout(ctx context.Context, data *tfkit.Data, p *tfkit.Plane, diags *diag.Diagnostics) {
+	if !m.rolloutKnown(ctx) {
+		return
+	}
+	c := m.rollout(ctx, diags)
+	if c == nil {
+		return
+	}
+	for name, g := range c.gates(ctx, diags) {
+		if g.Metrics != nil && !g.Metrics.MaxServerErrorRate.IsNull() && p != nil && p.Client.IsEdge() {
+			diags.AddAttributeError(gatePath(name, "metrics").AtName("max_server_error_rate"), "Not on Cloudflare", fmt.Sprintf(
+				"gates[%q]: Cloudflare does not count status codes per version, so only self-hosted planes have max_server_error_rate. Use max_failure_rate there.", name))
+		}
+		if g.Webhook == nil || g.Webhook.SigningSecret == nil || g.Webhook.SigningSecret.SopsFile.IsNull() {
+			continue
+		}
+		at := gatePath(name, "webhook").AtName("signing_secret")
+		if err := scalarIn(data.Secrets, g.Webhook.SigningSecret); err != nil {
+			if tfkit.AboutKey(err) {
+				at = at.AtName("key")
+			} else {
+				at = at.AtName("sops_file")
+			}
+			diags.Append(tfkit.SealedFailed(at, err))
+		}
+	}
+}
+
+// scalarIn checks without a key that a file holds an encrypted value there.
+func scalarIn(store *sealed.Store, s *signingSecretModel) error {
+	key, err := sealed.ParsePath(s.Key.ValueString())
+	if err != nil {
+		return err
+	}
+	f, err := store.File(s.SopsFile.ValueString(), "")
+	if err != nil {
+		return err
+	}
+	return f.Scalar(key)
+}
