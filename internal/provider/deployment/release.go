@@ -4,6 +4,7 @@ package deployment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -144,7 +145,7 @@ const lastLook = 5 * time.Second
 
 // inSteps takes the target through the steps of a rollout.
 func (r *release) inSteps(ctx context.Context, steps rolloutModel) bool {
-	m, worker := r.plan, r.plan.Worker.ValueString()
+	m := r.plan
 	history, err := r.history(ctx)
 	if err != nil {
 		r.diags.Append(m.attempt("create", r.plane).Failed(err))
@@ -180,7 +181,13 @@ func (r *release) inSteps(ctx context.Context, steps rolloutModel) bool {
 		r.diags.Append(m.attempt("begin the rollout of the", r.plane).FailedBecause(err, remedyForRollout(err)))
 		return false
 	}
-	outcome := rollout.Run(ctx, plan, driver, rollout.SystemClock{}, driver)
+	limit := r.limit(ctx, patience(plan, steps.gates(ctx, r.diags)))
+	if r.diags.HasError() {
+		return false
+	}
+	running, stop := context.WithTimeout(ctx, limit)
+	defer stop()
+	outcome := rollout.Run(running, plan, driver, rollout.SystemClock{}, driver)
 	if outcome.State == rollout.Held && outcome.Failed != nil {
 		if err := driver.reject(ctx, outcome); err != nil {
 			failure := m.attempt("mark the rejected version of the", r.plane).Failed(err)
@@ -188,7 +195,7 @@ func (r *release) inSteps(ctx context.Context, steps rolloutModel) bool {
 		}
 	}
 	known := r.saveLive(ctx, driver.seen, outcome.State == rollout.Unknown || outcome.State == rollout.Overtaken)
-	r.explain(outcome, plan, driver, worker)
+	r.explain(outcome, plan, driver, errors.Is(running.Err(), context.DeadlineExceeded))
 	if outcome.State == rollout.Succeeded && !r.diags.HasError() {
 		r.prune(ctx)
 	}
