@@ -24,6 +24,8 @@ type Config struct {
 	Runtime  Runtime
 	Log      hclog.Logger
 	Ingress  Ingress
+	// Metrics, if not nil, answers /client/v4/graphql.
+	Metrics Metrics
 	// Version is that of this program, WorkerdVersion that of the runtime, e.g.
 	// "2026-11-17".
 	Version        string
@@ -48,6 +50,7 @@ type Plane struct {
 	runtime        Runtime
 	log            hclog.Logger
 	ingress        Ingress
+	metrics        Metrics
 	version        string
 	workerdVersion string
 	now            func() time.Time
@@ -75,7 +78,7 @@ func New(c Config) (*Plane, error) {
 		return nil, errors.New("making a plane: it needs the scheme and the domain of its ingress")
 	}
 	p := &Plane{
-		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress,
+		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress, metrics: c.Metrics,
 		version: c.Version, workerdVersion: c.WorkerdVersion, now: c.Now,
 		broken:          map[string]*breakage{},
 		restorePatience: cmp.Or(c.RestorePatience, DefaultRestorePatience),
@@ -101,6 +104,7 @@ func (p *Plane) allRoutes() []route {
 	all = append(all, p.deploymentsRoutes()...)
 	all = append(all, p.scriptsRoutes()...)
 	all = append(all, p.identityRoutes()...)
+	all = append(all, p.analyticsRoutes()...)
 	all = append(all, p.hybridgeRoutes()...)
 	return all
 }
