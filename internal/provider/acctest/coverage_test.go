@@ -198,6 +198,7 @@ func changesAsAWhole(s *tfprotov6.Schema, path string) bool {
 var namedLikeASecret = map[string]string{
 	"hybridge_worker_version secrets.key":                                 "a key path in the SOPS file, whose names are readable anyhow",
 	"hybridge_worker_deployment rollout.gates.webhook.signing_secret.key": "a key path in the SOPS file, whose names are readable anyhow",
+	"hybridge_worker_deployment rollback_secrets":                         "a choice between two words",
 	"hybridge_worker_deployment burned_secrets":                           "digests of ciphertexts, as the version's secret_digests has them",
 }
 

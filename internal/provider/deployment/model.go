@@ -26,6 +26,7 @@ type model struct {
 	Rollout         types.Object   `tfsdk:"rollout"`
 	RollbackTo      types.String   `tfsdk:"rollback_to"`
 	RollbackID      types.String   `tfsdk:"rollback_version_id"`
+	RollbackSecrets types.String   `tfsdk:"rollback_secrets"`
 	RetryRejected   types.String   `tfsdk:"retry_rejected"`
 	BurnedSecrets   types.Set      `tfsdk:"burned_secrets"`
 	KeepVersions    types.Int64    `tfsdk:"keep_versions"`

@@ -35,7 +35,9 @@ func (r *release) run(ctx context.Context) (known bool) {
 	m := r.plan
 	unplanned := m.ActiveVersions.IsUnknown()
 	if m.RollbackID.IsUnknown() {
-		m.pinRollback(ctx, r.plane, r.state, r.diags)
+		if m.pinRollback(ctx, r.plane, r.state, r.diags); m.RollbackID.IsUnknown() && !r.diags.HasError() {
+			m.renew(ctx, r.plane, cloudflare.RunFromEnvironment(r.resource.getenv), r.diags)
+		}
 		if r.diags.HasError() {
 			return false
 		}
