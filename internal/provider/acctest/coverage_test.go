@@ -88,6 +88,9 @@ func TestEveryAttributeOccursInATest(t *testing.T) {
 	for kind, s := range all.EphemeralResourceSchemas {
 		check(kind, s)
 	}
+	for kind, s := range all.ActionSchemas {
+		check(kind, s.Schema)
+	}
 	for name := range all.Functions {
 		if !strings.Contains(text, `"`+name+`"`) || !strings.Contains(text, "provider::hybridge::"+name+"(") {
 			t.Errorf("the function %s is called by no test, or not by Terraform", name)
@@ -109,6 +112,9 @@ func TestEverythingHasAnExample(t *testing.T) {
 	}
 	for kind := range all.EphemeralResourceSchemas {
 		want = append(want, "ephemeral-resources/"+kind+"/ephemeral-resource.tf")
+	}
+	for kind := range all.ActionSchemas {
+		want = append(want, "actions/"+kind+"/action.tf")
 	}
 	for name := range all.Functions {
 		want = append(want, "functions/"+name+"/function.tf")
@@ -156,6 +162,12 @@ func TestDescriptionsSayWhatAReaderNeeds(t *testing.T) {
 	}
 	for kind, s := range all.EphemeralResourceSchemas {
 		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) { sound("ephemeral resource "+kind, path, a) })
+	}
+	for kind, s := range all.ActionSchemas {
+		if !strings.Contains(s.Schema.Block.Description, "Permission group") {
+			t.Errorf("action %s does not document the permission groups that it needs", kind)
+		}
+		walk("", s.Schema.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) { sound("action "+kind, path, a) })
 	}
 	walk("", all.Provider.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
 		sound("provider", path, a)

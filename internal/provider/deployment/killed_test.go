@@ -24,13 +24,21 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/stage"
 )
 
+// programsDir holds what programs has built; TestMain removes it.
+var programsDir string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	_ = os.RemoveAll(programsDir)
+	os.Exit(code)
+}
+
 // programs are built once for the tests that need real processes.
-var programs = sync.OnceValues(func() (stage.Programs, error) {
-	dir, err := os.MkdirTemp("", "hybridge-programs-")
-	if err != nil {
-		return stage.Programs{}, err
+var programs = sync.OnceValues(func() (p stage.Programs, err error) {
+	if programsDir, err = os.MkdirTemp("", "hybridge-programs-"); err != nil {
+		return p, err
 	}
-	p, err := stage.Build(context.Background(), "../../..", dir)
+	p, err = stage.Build(context.Background(), "../../..", programsDir)
 	if err != nil {
 		return p, err
 	}
