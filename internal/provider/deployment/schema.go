@@ -48,7 +48,7 @@ func timeoutsAttribute(ctx context.Context) schema.Attribute {
 
 func resourceSchema(ctx context.Context) schema.Schema {
 	attributes := map[string]schema.Attribute{
-		"rollout": rolloutAttribute(),
+		"rollout":  rolloutAttribute(),
 		"timeouts": timeoutsAttribute(ctx),
 		"worker": schema.StringAttribute{
 			Required: true,
