@@ -33,6 +33,8 @@ type Config struct {
 	// RestorePatience is how long Restore waits for Workers that do not come up, and
 	// MendDelay the first pause before such a one is tried again; 0 is the default.
 	RestorePatience, MendDelay time.Duration
+	// RolloutLease is how long a rollout's driver may be silent; 0 is the default.
+	RolloutLease time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -57,7 +59,7 @@ type Plane struct {
 	routes         *table
 	locks          locks
 
-	restorePatience, mendDelay time.Duration
+	restorePatience, mendDelay, rolloutLease time.Duration
 
 	brokenMu sync.Mutex
 	broken   map[string]*breakage // by Worker id
@@ -83,6 +85,7 @@ func New(c Config) (*Plane, error) {
 		broken:          map[string]*breakage{},
 		restorePatience: cmp.Or(c.RestorePatience, DefaultRestorePatience),
 		mendDelay:       cmp.Or(c.MendDelay, DefaultMendDelay),
+		rolloutLease:    cmp.Or(c.RolloutLease, DefaultRolloutLease),
 	}
 	if p.now == nil {
 		p.now = time.Now
@@ -104,6 +107,7 @@ func (p *Plane) allRoutes() []route {
 	all = append(all, p.deploymentsRoutes()...)
 	all = append(all, p.scriptsRoutes()...)
 	all = append(all, p.identityRoutes()...)
+	all = append(all, p.rolloutsRoutes()...)
 	all = append(all, p.analyticsRoutes()...)
 	all = append(all, p.hybridgeRoutes()...)
 	return all

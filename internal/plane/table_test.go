@@ -74,6 +74,9 @@ Workers Scripts Read | GET | /accounts/{account}/workers/workers
 Workers Scripts Read | GET | /accounts/{account}/workers/workers/{worker}
 Workers Scripts Read | GET | /accounts/{account}/workers/workers/{worker}/versions
 Workers Scripts Read | GET | /accounts/{account}/workers/workers/{worker}/versions/{version}
+Workers Scripts Read | GET | /hybridge/v1/accounts/{account}/rollouts
+Workers Scripts Read | GET | /hybridge/v1/accounts/{account}/rollouts/{rollout}
+Workers Scripts Read | GET | /hybridge/v1/accounts/{account}/rollouts/{rollout}/events
 Workers Scripts Read | GET | /hybridge/v1/plane
 Workers Scripts Write | DELETE | /accounts/{account}/workers/scripts/{worker}
 Workers Scripts Write | DELETE | /accounts/{account}/workers/scripts/{worker}/deployments/{deployment}
@@ -92,6 +95,8 @@ Workers Scripts Write | POST | /accounts/{account}/workers/scripts/{worker}/subd
 Workers Scripts Write | POST | /accounts/{account}/workers/scripts/{worker}/versions
 Workers Scripts Write | POST | /accounts/{account}/workers/workers
 Workers Scripts Write | POST | /accounts/{account}/workers/workers/{worker}/versions
+Workers Scripts Write | POST | /hybridge/v1/accounts/{account}/workers/{worker}/rollouts
+Workers Scripts Write | POST | /hybridge/v1/accounts/{account}/workers/{worker}/rollouts/{rollout}/transitions
 Workers Scripts Write | PUT | /accounts/{account}/workers/scripts/{worker}
 Workers Scripts Write | PUT | /accounts/{account}/workers/scripts/{worker}/content
 Workers Scripts Write | PUT | /accounts/{account}/workers/scripts/{worker}/schedules
@@ -99,6 +104,7 @@ Workers Scripts Write | PUT | /accounts/{account}/workers/scripts/{worker}/secre
 Workers Scripts Write | PUT | /accounts/{account}/workers/scripts/{worker}/usage-model
 Workers Scripts Write | PUT | /accounts/{account}/workers/subdomain
 Workers Scripts Write | PUT | /accounts/{account}/workers/workers/{worker}
+Workers Scripts Write | PUT | /hybridge/v1/accounts/{account}/workers/{worker}/rollouts/{rollout}/lease
 Zone Read | GET | /zones
 any token | GET | /accounts/{account}/tokens/verify
 any token | GET | /user/tokens/verify

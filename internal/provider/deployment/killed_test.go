@@ -250,6 +250,31 @@ func TestARunThatIsKilledIsTakenUpByTheNext(t *testing.T) {
 	}
 }
 
+// A run that dies leaves its rollout to the plane, which goes back by itself; and nobody
+// takes that for a rejection.
+func TestThePlaneGoesBackForARunThatIsKilled(t *testing.T) {
+	t.Parallel()
+	o := newOperator(t, killedConfig)
+	first := o.apply("one").Only()
+	o.calls.at.Store(3) // the version has 10 %
+	o.calls.before = true
+	if out, killed, err := o.tf.Kill(t.Context(), o.calls.now, apply("two")...); err != nil || !killed {
+		t.Fatalf("the run was not killed (%v):\n%s", err, out)
+	}
+	close(o.calls.dead)
+	o.calls.at.Store(0)
+	died := time.Now()
+	for time.Since(died) < 30*time.Second && o.live().Only() != first {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if live := o.live(); live.Only() != first || !strings.Contains(live.Marking().Message, "the plane went back") {
+		t.Fatalf("after %s, live is %v (%q)", time.Since(died), live.Versions, live.Marking().Message)
+	}
+	if live := o.apply("two"); live.Only() == first {
+		t.Error("the next run does not try it again")
+	}
+}
+
 // Ctrl-C in the midst of a rollout: the version before is live again within ten seconds.
 func TestAnInterruptOfTerraformGoesBack(t *testing.T) {
 	t.Parallel()
