@@ -23,13 +23,14 @@ type driver struct {
 	worker      string
 	old, target string
 	id          string
+	contract    func(p *planetest.Plane, token, path string) answer // gets, and checks the answer against the document
 }
 
 const lease = 400 * time.Millisecond
 
 func newDriver(t *testing.T, p *planetest.Plane) *driver {
 	t.Helper()
-	d := &driver{t: t, p: p, worker: newWorker(t, p, "api"), id: uuid.NewString()}
+	d := &driver{t: t, p: p, worker: newWorker(t, p, "api"), id: uuid.NewString(), contract: hybridgeContract(t)}
 	d.old, d.target = newVersion(t, p, d.worker, ""), newVersion(t, p, d.worker, "")
 	newDeployment(t, p, "api", d.old, 100)
 	return d
@@ -75,7 +76,7 @@ type seen struct {
 
 func (d *driver) show() (s seen) {
 	d.t.Helper()
-	a := try(d.t, d.p, http.MethodGet, "/hybridge/v1/accounts/"+d.p.AccountID+"/rollouts/"+d.id, "")
+	a := d.contract(d.p, d.p.Token, "/hybridge/v1/accounts/"+d.p.AccountID+"/rollouts/"+d.id)
 	if err := json.Unmarshal(a.body, &s); err != nil || a.status != http.StatusOK {
 		d.t.Fatalf("%s (%v)", a, err)
 	}
@@ -150,7 +151,7 @@ func TestARolloutIsFollowedFromItsBeginningToItsEnd(t *testing.T) {
 	var page struct {
 		Events []struct{ Sequence int64 }
 	}
-	a := try(t, d.p, http.MethodGet, "/hybridge/v1/accounts/"+d.p.AccountID+"/rollouts/"+d.id+"/events?after=1", "")
+	a := d.contract(d.p, d.p.Token, "/hybridge/v1/accounts/"+d.p.AccountID+"/rollouts/"+d.id+"/events?after=1")
 	if err := json.Unmarshal(a.body, &page); err != nil || len(page.Events) != 2 || page.Events[0].Sequence != 2 {
 		t.Errorf("events after the first: %s", a)
 	}
@@ -172,7 +173,7 @@ func TestARolloutIsFollowedFromItsBeginningToItsEnd(t *testing.T) {
 		t.Errorf("a second one beside it: %s", a)
 	}
 	var list struct{ Rollouts []seen }
-	a = try(t, d.p, http.MethodGet, "/hybridge/v1/accounts/"+d.p.AccountID+"/rollouts?worker=api", "")
+	a = d.contract(d.p, d.p.Token, "/hybridge/v1/accounts/"+d.p.AccountID+"/rollouts?worker=api")
 	if err := json.Unmarshal(a.body, &list); err != nil || len(list.Rollouts) != 2 || list.Rollouts[0].ID != d.id || list.Rollouts[1].ID != first {
 		t.Errorf("the list: %s", a)
 	}
