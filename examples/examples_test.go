@@ -18,7 +18,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/canary"
 	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 	"github.com/hybridge/terraform-provider-hybridge/internal/stage"
@@ -149,6 +153,9 @@ func TestEveryDirectoryIsApplied(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		if path == "actions" { // they need a newer CLI: TestActionsAreWellFormed
+			return filepath.SkipDir
+		}
 		if entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".terraform") {
 			return filepath.SkipDir
 		}
@@ -168,6 +175,51 @@ func TestEveryDirectoryIsApplied(t *testing.T) {
 	slices.Sort(known)
 	if diff := cmp.Diff(found, known); diff != "" {
 		t.Errorf("directories with .tf files (-) and with an entry in this test (+):\n%s", diff)
+	}
+}
+
+// Terraform before 1.14 takes an action for an error of syntax, so what is tested here is
+// that the examples name what there is; what actions do, tests of the protocol show.
+func TestActionsAreWellFormed(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("actions/*/action.tf")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there are no examples of actions: %v", err)
+	}
+	schemas, err := provider.Server("test", os.Getenv)().GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != len(schemas.ActionSchemas) {
+		t.Errorf("there are %d examples for %d actions", len(files), len(schemas.ActionSchemas))
+	}
+	for _, file := range files {
+		parsed, diags := hclparse.NewParser().ParseHCLFile(file)
+		if diags.HasErrors() {
+			t.Errorf("%s: %v", file, diags)
+			continue
+		}
+		content, diags := parsed.Body.Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "action", LabelNames: []string{"type", "name"}}}})
+		if diags.HasErrors() || len(content.Blocks) != 1 {
+			t.Errorf("%s: %v", file, diags)
+			continue
+		}
+		block := content.Blocks[0]
+		schema := schemas.ActionSchemas[block.Labels[0]]
+		config, diags := block.Body.Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "config"}}})
+		if schema == nil || diags.HasErrors() || len(config.Blocks) != 1 {
+			t.Errorf("%s: action %q: %v", file, block.Labels[0], diags)
+			continue
+		}
+		attributes, diags := config.Blocks[0].Body.JustAttributes()
+		if diags.HasErrors() {
+			t.Errorf("%s: %v", file, diags)
+		}
+		for name := range attributes {
+			if !slices.ContainsFunc(schema.Schema.Block.Attributes, func(a *tfprotov6.SchemaAttribute) bool { return a.Name == name }) {
+				t.Errorf("%s: %s has no attribute %s", file, block.Labels[0], name)
+			}
+		}
 	}
 }
 

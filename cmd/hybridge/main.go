@@ -89,6 +89,7 @@ Environment:
   HYBRIDGE_WORKERD   path of the workerd binary`,
 		Example: `  hybridge dev                                     # a plane on this machine
   hybridge dev -- terraform apply                  # a plane for the time of one command
+  hybridge rollout status --worker api --follow    # what a release is doing
   hybridge sops check                              # the SOPS files of Workers' secrets`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -107,6 +108,6 @@ Environment:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(newDev(p), newSops(p), newVersion(p))
+	root.AddCommand(newDev(p), newRollout(p), newSops(p), newVersion(p))
 	return root
 }

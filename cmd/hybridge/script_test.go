@@ -170,7 +170,11 @@ func cmdAPI(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func callAPI(ts *testscript.TestScript, method, path, contentType string, body io.Reader) (int, string) {
-	req, err := http.NewRequest(method, ts.Getenv("CLOUDFLARE_BASE_URL")+path, body)
+	base := ts.Getenv("CLOUDFLARE_BASE_URL")
+	if strings.HasPrefix(path, "/hybridge/") {
+		base = strings.TrimSuffix(base, "/client/v4")
+	}
+	req, err := http.NewRequest(method, base+path, body)
 	ts.Check(err)
 	req.Header.Set("Authorization", "Bearer "+ts.Getenv("CLOUDFLARE_API_TOKEN"))
 	req.Header.Set("Content-Type", contentType)
@@ -188,6 +192,7 @@ func cmdVersions(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(json.Unmarshal([]byte(text), &list))
 	for i, v := range list.Result.Items { // newest first
 		ts.Setenv(fmt.Sprintf("V%d", len(list.Result.Items)-i), v.ID[:8])
+		ts.Setenv(fmt.Sprintf("VERSION%d", len(list.Result.Items)-i), v.ID)
 	}
 }
 

@@ -105,6 +105,13 @@ func printJSON(w io.Writer, v any) error {
 	return encoder.Encode(v)
 }
 
+// printLine prints a value as one line of JSON.
+func printLine(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
 // counted writes a number with its noun.
 func counted(n int, noun string) string {
 	if n == 1 {

@@ -7,10 +7,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // CapabilityRollouts says that a plane keeps a rollout's lease and its history.
@@ -77,27 +79,85 @@ func (c *Client) KeepsRollouts(ctx context.Context) bool {
 // StartRollout announces a rollout. A Worker that has another one that goes on gives an
 // error that is IsConflict.
 func (c *Client) StartRollout(ctx context.Context, worker string, r Rollout) error {
-	return c.hybridge(ctx, http.MethodPost, r, "workers", worker, "rollouts")
+	return c.hybridge(ctx, http.MethodPost, r, nil, nil, "workers", worker, "rollouts")
 }
 
 // ReportRollout reports a transition, which renews the lease. IsConflict says that the
 // plane has ended the rollout itself.
 func (c *Client) ReportRollout(ctx context.Context, worker, id string, t RolloutTransition) error {
-	return c.hybridge(ctx, http.MethodPost, t, "workers", worker, "rollouts", id, "transitions")
+	return c.hybridge(ctx, http.MethodPost, t, nil, nil, "workers", worker, "rollouts", id, "transitions")
 }
 
 // RenewRollout says that the rollout is still being driven.
 func (c *Client) RenewRollout(ctx context.Context, worker, id string) error {
-	return c.hybridge(ctx, http.MethodPut, struct{}{}, "workers", worker, "rollouts", id, "lease")
+	return c.hybridge(ctx, http.MethodPut, struct{}{}, nil, nil, "workers", worker, "rollouts", id, "lease")
 }
 
-// hybridge sends a request below /hybridge/v1/accounts/{account}. What it answers is not
-// of interest here.
-func (c *Client) hybridge(ctx context.Context, method string, body any, path ...string) error {
+// RolloutView is a rollout as a plane shows it.
+type RolloutView struct {
+	Rollout
+	WorkerID         string         `json:"worker_id"`
+	Worker           string         `json:"worker"`
+	State            string         `json:"state"`
+	Sequence         int64          `json:"sequence"` // of the newest event
+	StartedOn        time.Time      `json:"started_on"`
+	UpdatedOn        time.Time      `json:"updated_on"`
+	EndedOn          *time.Time     `json:"ended_on"` // nil while it goes on
+	LeaseSecondsLeft float64        `json:"lease_seconds_left"`
+	Live             []Share        `json:"live"` // now, whoever has deployed it
+	Events           []RolloutEvent `json:"events,omitempty"`
+}
+
+// RolloutEvent is a transition as a plane has numbered it.
+type RolloutEvent struct {
+	Sequence int64     `json:"sequence"`
+	At       time.Time `json:"at"`
+	RolloutTransition
+}
+
+// Rollouts lists the rollouts that the plane knows, newest first, without events; of one
+// Worker if worker is not empty, and in one state if state is not.
+func (c *Client) Rollouts(ctx context.Context, worker, state string, limit int) ([]RolloutView, error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if worker != "" {
+		query.Set("worker", worker)
+	}
+	if state != "" {
+		query.Set("state", state)
+	}
+	var list struct {
+		Rollouts []RolloutView `json:"rollouts"`
+	}
+	err := c.hybridge(ctx, http.MethodGet, nil, query, &list, "rollouts")
+	return list.Rollouts, err
+}
+
+// Rollout reads one with its events.
+func (c *Client) Rollout(ctx context.Context, id string) (r RolloutView, err error) {
+	err = c.hybridge(ctx, http.MethodGet, nil, nil, &r, "rollouts", id)
+	return r, err
+}
+
+// RolloutEvents reads what has happened after an event, oldest first, and the state.
+func (c *Client) RolloutEvents(ctx context.Context, id string, after int64) (events []RolloutEvent, state string, err error) {
+	var page struct {
+		Events []RolloutEvent `json:"events"`
+		State  string         `json:"state"`
+	}
+	err = c.hybridge(ctx, http.MethodGet, nil, url.Values{"after": {strconv.FormatInt(after, 10)}}, &page, "rollouts", id, "events")
+	return page.Events, page.State, err
+}
+
+// hybridge sends a request below /hybridge/v1/accounts/{account}. A nil body is none; into
+// gets the answer, if it is not nil.
+func (c *Client) hybridge(ctx context.Context, method string, body any, query url.Values, into any, path ...string) error {
 	doing := "calling the plane's own API"
-	text, err := json.Marshal(body)
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
 	}
 	root := *c.base
 	root.Path = strings.TrimSuffix(strings.TrimRight(root.Path, "/"), "/client/v4") + "/hybridge/v1"
@@ -108,18 +168,27 @@ func (c *Client) hybridge(ctx context.Context, method string, body any, path ...
 		}
 	}
 	u := root.JoinPath(append([]string{"accounts", c.accountID}, path...)...)
+	u.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(text))
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	req.Header.Set("Content-Type", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	req.Header.Set("Accept", "application/json")
 	res, err := c.wire.Do(req)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	_, _ = io.Copy(io.Discard, res.Body)
-	return res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
+	if into == nil {
+		return nil
+	}
+	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
+		return c.wire.answerError(req, res, "answered /hybridge/v1 with something else than it documents")
+	}
+	return nil
 }
 
 // GraphQL asks the plane's analytics. into gets what stands under "data".

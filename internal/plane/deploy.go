@@ -39,6 +39,10 @@ type deployOptions struct {
 	// precondition, if set, gets the id of the live deployment, "" where nothing is
 	// live, and says whether it may be replaced; otherwise 412 with code 10018.
 	precondition func(live string) bool
+	// rollout is the id of the rollout that it is a step of, "" if it is none. lost says
+	// that the plane itself makes it, in the place of a silent driver.
+	rollout string
+	lost    bool
 }
 
 // deploy makes shares the Worker's live deployment: it checks them, has the
@@ -57,6 +61,11 @@ func (p *Plane) deploy(ctx context.Context, w registry.Worker, shares []registry
 	if o.precondition != nil && !o.precondition(live.ID) {
 		return registry.Deployment{}, liveChanged(w, live, found)
 	}
+	if o.rollout != "" && !o.lost {
+		if err := p.checkRollout(ctx, w, o.rollout); err != nil {
+			return registry.Deployment{}, err
+		}
+	}
 	trigger, err := p.checkShares(ctx, w, shares, live, o.force)
 	if err != nil {
 		return registry.Deployment{}, err
@@ -69,7 +78,7 @@ func (p *Plane) deploy(ctx context.Context, w registry.Worker, shares []registry
 	}
 	d, err := p.reg.CreateDeployment(ctx, registry.Deployment{
 		WorkerID: w.ID, Source: o.actor.source, Strategy: "percentage", AuthorID: o.actor.authorID, AuthorEmail: o.actor.authorEmail,
-		Annotations: annotations(o.annotations, trigger), Shares: shares,
+		Annotations: annotations(o.annotations, trigger), Shares: shares, RolloutID: o.rollout,
 	}, live.ID)
 	if err != nil {
 		p.revert(w, live.Shares)

@@ -101,6 +101,7 @@ func (p *Plane) postDeployment(r *request) (*reply, error) {
 	}
 	d, err := p.deploy(r.Context(), w, shares, deployOptions{
 		actor: r.actor(), annotations: body.Annotations, force: r.flag("force"), precondition: precondition(r.Header),
+		rollout: r.Header.Get(rolloutHeader),
 	})
 	if err != nil {
 		return nil, err

@@ -24,6 +24,8 @@ type Config struct {
 	Runtime  Runtime
 	Log      hclog.Logger
 	Ingress  Ingress
+	// Metrics, if not nil, answers /client/v4/graphql.
+	Metrics Metrics
 	// Version is that of this program, WorkerdVersion that of the runtime, e.g.
 	// "2026-11-17".
 	Version        string
@@ -31,6 +33,8 @@ type Config struct {
 	// RestorePatience is how long Restore waits for Workers that do not come up, and
 	// MendDelay the first pause before such a one is tried again; 0 is the default.
 	RestorePatience, MendDelay time.Duration
+	// RolloutLease is how long a rollout's driver may be silent; 0 is the default.
+	RolloutLease time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -48,13 +52,14 @@ type Plane struct {
 	runtime        Runtime
 	log            hclog.Logger
 	ingress        Ingress
+	metrics        Metrics
 	version        string
 	workerdVersion string
 	now            func() time.Time
 	routes         *table
 	locks          locks
 
-	restorePatience, mendDelay time.Duration
+	restorePatience, mendDelay, rolloutLease time.Duration
 
 	brokenMu sync.Mutex
 	broken   map[string]*breakage // by Worker id
@@ -75,11 +80,12 @@ func New(c Config) (*Plane, error) {
 		return nil, errors.New("making a plane: it needs the scheme and the domain of its ingress")
 	}
 	p := &Plane{
-		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress,
+		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress, metrics: c.Metrics,
 		version: c.Version, workerdVersion: c.WorkerdVersion, now: c.Now,
 		broken:          map[string]*breakage{},
 		restorePatience: cmp.Or(c.RestorePatience, DefaultRestorePatience),
 		mendDelay:       cmp.Or(c.MendDelay, DefaultMendDelay),
+		rolloutLease:    cmp.Or(c.RolloutLease, DefaultRolloutLease),
 	}
 	if p.now == nil {
 		p.now = time.Now
@@ -101,6 +107,8 @@ func (p *Plane) allRoutes() []route {
 	all = append(all, p.deploymentsRoutes()...)
 	all = append(all, p.scriptsRoutes()...)
 	all = append(all, p.identityRoutes()...)
+	all = append(all, p.rolloutsRoutes()...)
+	all = append(all, p.analyticsRoutes()...)
 	all = append(all, p.hybridgeRoutes()...)
 	return all
 }

@@ -60,6 +60,12 @@ func (p *Plane) Restore(ctx context.Context) error {
 	}
 	p.brokenMu.Unlock()
 
+	// Nobody could renew a lease while the plane was down.
+	if err := p.reg.ExtendLeases(ctx, p.now().Add(p.rolloutLease)); err != nil {
+		return fmt.Errorf("restoring the plane: %w", err)
+	}
+	p.background.Go(p.watchLeases)
+
 	done := make(chan struct{})
 	p.background.Go(func() {
 		defer close(done)

@@ -103,6 +103,13 @@ func (r *Registry) CreateDeployment(ctx context.Context, d Deployment, expectLiv
 				return err
 			}
 		}
+		if d.RolloutID != "" {
+			// In the same transaction, or a crash in between would make our own step look
+			// like somebody else's.
+			if err := oneRow(tx.ExecContext(ctx, `UPDATE rollouts SET deployment = ? WHERE id = ? AND ended_on IS NULL`, d.ID, d.RolloutID)); err != nil {
+				return fmt.Errorf("rollout %s: %w", d.RolloutID, err)
+			}
+		}
 		_, err = tx.ExecContext(ctx, `UPDATE workers SET live = ?, deployed_on = ? WHERE id = ?`, seq, d.CreatedOn.UnixMicro(), d.WorkerID)
 		return err
 	})

@@ -100,4 +100,28 @@ type Deployment struct {
 	AuthorEmail string
 	Annotations map[string]string
 	Shares      []Share
+	// RolloutID is the rollout that it is a step of. It is noted with the rollout, and
+	// not read back.
+	RolloutID string
+}
+
+// Rollout is a rollout that a driver has announced.
+type Rollout struct {
+	ID         string // UUID, made by the driver
+	WorkerID   string
+	CreatedOn  time.Time
+	UpdatedOn  time.Time
+	EndedOn    *time.Time // nil while it goes on
+	LeaseUntil time.Time
+	Plan       json.RawMessage // as it was announced
+	State      string
+	Deployment string // id of the last one that it has made, "" before
+	Sequence   int64  // of its newest event
+}
+
+// RolloutEvent is a change of a rollout's state.
+type RolloutEvent struct {
+	Sequence int64
+	At       time.Time
+	Event    json.RawMessage
 }

@@ -107,6 +107,31 @@ var migrations = [...]string{
 		percentage REAL NOT NULL,
 		PRIMARY KEY (seq, position)
 	) STRICT, WITHOUT ROWID;`,
+
+	// 2: rollouts.
+	`CREATE TABLE rollouts (
+		id          TEXT PRIMARY KEY,
+		worker_id   TEXT NOT NULL REFERENCES workers(id) ON DELETE CASCADE,
+		created_on  INTEGER NOT NULL,
+		updated_on  INTEGER NOT NULL,
+		ended_on    INTEGER,                -- NULL while it goes on
+		lease_until INTEGER NOT NULL,
+		plan        TEXT NOT NULL,          -- JSON: as it was announced
+		state       TEXT NOT NULL,
+		deployment  TEXT NOT NULL,          -- id of the last one that it has made, '' before
+		sequence    INTEGER NOT NULL        -- of its newest event
+	) STRICT;
+	CREATE INDEX rollouts_worker ON rollouts(worker_id, created_on);
+	-- A Worker has one rollout at a time.
+	CREATE UNIQUE INDEX rollouts_active ON rollouts(worker_id) WHERE ended_on IS NULL;
+
+	CREATE TABLE rollout_events (
+		rollout_id TEXT NOT NULL REFERENCES rollouts(id) ON DELETE CASCADE,
+		sequence   INTEGER NOT NULL,
+		at         INTEGER NOT NULL,
+		event      TEXT NOT NULL,           -- JSON
+		PRIMARY KEY (rollout_id, sequence)
+	) STRICT, WITHOUT ROWID;`,
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {

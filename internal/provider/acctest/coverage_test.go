@@ -88,6 +88,9 @@ func TestEveryAttributeOccursInATest(t *testing.T) {
 	for kind, s := range all.EphemeralResourceSchemas {
 		check(kind, s)
 	}
+	for kind, s := range all.ActionSchemas {
+		check(kind, s.Schema)
+	}
 	for name := range all.Functions {
 		if !strings.Contains(text, `"`+name+`"`) || !strings.Contains(text, "provider::hybridge::"+name+"(") {
 			t.Errorf("the function %s is called by no test, or not by Terraform", name)
@@ -109,6 +112,9 @@ func TestEverythingHasAnExample(t *testing.T) {
 	}
 	for kind := range all.EphemeralResourceSchemas {
 		want = append(want, "ephemeral-resources/"+kind+"/ephemeral-resource.tf")
+	}
+	for kind := range all.ActionSchemas {
+		want = append(want, "actions/"+kind+"/action.tf")
 	}
 	for name := range all.Functions {
 		want = append(want, "functions/"+name+"/function.tf")
@@ -157,6 +163,12 @@ func TestDescriptionsSayWhatAReaderNeeds(t *testing.T) {
 	for kind, s := range all.EphemeralResourceSchemas {
 		walk("", s.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) { sound("ephemeral resource "+kind, path, a) })
 	}
+	for kind, s := range all.ActionSchemas {
+		if !strings.Contains(s.Schema.Block.Description, "Permission group") {
+			t.Errorf("action %s does not document the permission groups that it needs", kind)
+		}
+		walk("", s.Schema.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) { sound("action "+kind, path, a) })
+	}
 	walk("", all.Provider.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
 		sound("provider", path, a)
 		// A plane, sops and the like have defaults of their own, member by member.
@@ -198,6 +210,7 @@ func changesAsAWhole(s *tfprotov6.Schema, path string) bool {
 var namedLikeASecret = map[string]string{
 	"hybridge_worker_version secrets.key":                                 "a key path in the SOPS file, whose names are readable anyhow",
 	"hybridge_worker_deployment rollout.gates.webhook.signing_secret.key": "a key path in the SOPS file, whose names are readable anyhow",
+	"hybridge_worker_deployment rollback_secrets":                         "a choice between two words",
 	"hybridge_worker_deployment burned_secrets":                           "digests of ciphertexts, as the version's secret_digests has them",
 }
 

@@ -118,3 +118,36 @@ func TestAVersionWithALeakedSecretIsNoTarget(t *testing.T) {
 		}
 	}
 }
+
+func TestARollbackWithTodaysSecretsIsANewVersionOfTheOldCode(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	before, after := s.uploadSecret("the-first-value"), s.uploadSecret("the-second-value")
+	state := s.applied(tfproto.State{Type: kind}, s.config(before))
+	state = s.applied(state, s.config(after))
+	back := s.config(after, tfproto.Object{"rollback_to": "previous", "rollback_secrets": "current"})
+	state = s.applied(state, back)
+	made, _ := state.Object["rollback_version_id"].(string)
+	if made == before || made == after || !cmp.Equal(any(only(made)), state.Object["active_versions"]) {
+		t.Fatalf("it went back to %q; live is %v", made, state.Object["active_versions"])
+	}
+	s.wantKept(state, back)
+	values := func(id string) map[string]map[string]json.RawMessage {
+		secrets, err := s.Registry.Secrets(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return secrets
+	}
+	if diff := cmp.Diff(values(after), values(made)); diff != "" {
+		t.Error("its secrets are not those that were live") // the values are nobody's business
+	}
+	// Once more, after the state was lost: the version that was made is found.
+	count := len(s.versions())
+	s.applied(tfproto.State{Type: kind}, s.config(after, tfproto.Object{"rollback_to": made}))
+	s.foreign("forward", cloudflare.Share{VersionID: after, Percentage: 100})
+	s.applied(tfproto.State{Type: kind}, s.config(after, tfproto.Object{"rollback_to": before, "rollback_secrets": "current", "overwrite_unseen": true}))
+	if got := len(s.versions()); got != count {
+		t.Errorf("there are %d versions, want %d", got, count)
+	}
+}

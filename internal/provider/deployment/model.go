@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -16,24 +17,26 @@ import (
 
 // model is a hybridge_worker_deployment in plan and state.
 type model struct {
-	Worker          types.String `tfsdk:"worker"`
-	Plane           types.String `tfsdk:"plane"`
-	VersionID       types.String `tfsdk:"version_id"`
-	Message         types.String `tfsdk:"message"`
-	OverwriteUnseen types.Bool   `tfsdk:"overwrite_unseen"`
-	AllowChanged    types.Bool   `tfsdk:"allow_changed_secrets"`
-	Rollout         types.Object `tfsdk:"rollout"`
-	RollbackTo      types.String `tfsdk:"rollback_to"`
-	RollbackID      types.String `tfsdk:"rollback_version_id"`
-	RetryRejected   types.String `tfsdk:"retry_rejected"`
-	BurnedSecrets   types.Set    `tfsdk:"burned_secrets"`
-	KeepVersions    types.Int64  `tfsdk:"keep_versions"`
-	AccountID       types.String `tfsdk:"account_id"`
-	ID              types.String `tfsdk:"id"`
-	ActiveVersions  types.Map    `tfsdk:"active_versions"`
-	CreatedOn       types.String `tfsdk:"created_on"`
-	Author          types.String `tfsdk:"author"`
-	Source          types.String `tfsdk:"source"`
+	Worker          types.String   `tfsdk:"worker"`
+	Plane           types.String   `tfsdk:"plane"`
+	VersionID       types.String   `tfsdk:"version_id"`
+	Message         types.String   `tfsdk:"message"`
+	OverwriteUnseen types.Bool     `tfsdk:"overwrite_unseen"`
+	AllowChanged    types.Bool     `tfsdk:"allow_changed_secrets"`
+	Rollout         types.Object   `tfsdk:"rollout"`
+	RollbackTo      types.String   `tfsdk:"rollback_to"`
+	RollbackID      types.String   `tfsdk:"rollback_version_id"`
+	RollbackSecrets types.String   `tfsdk:"rollback_secrets"`
+	RetryRejected   types.String   `tfsdk:"retry_rejected"`
+	BurnedSecrets   types.Set      `tfsdk:"burned_secrets"`
+	KeepVersions    types.Int64    `tfsdk:"keep_versions"`
+	Timeouts        timeouts.Value `tfsdk:"timeouts"`
+	AccountID       types.String   `tfsdk:"account_id"`
+	ID              types.String   `tfsdk:"id"`
+	ActiveVersions  types.Map      `tfsdk:"active_versions"`
+	CreatedOn       types.String   `tfsdk:"created_on"`
+	Author          types.String   `tfsdk:"author"`
+	Source          types.String   `tfsdk:"source"`
 }
 
 // shares is what the target asks for in the end.
@@ -68,6 +71,9 @@ func (m *model) setLive(d *cloudflare.Deployment, account string) {
 	m.Source = tfkit.NullIfEmpty(d.Source)
 	if m.Rollout.IsNull() {
 		m.Rollout = types.ObjectNull(rolloutType()) // of an import it has no type yet
+	}
+	if m.Timeouts.IsNull() {
+		m.Timeouts = timeouts.Value{Object: types.ObjectNull(map[string]attr.Type{"create": types.StringType, "update": types.StringType})}
 	}
 	if m.BurnedSecrets.IsNull() {
 		m.BurnedSecrets = types.SetNull(types.StringType)

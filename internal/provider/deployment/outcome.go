@@ -12,7 +12,7 @@ import (
 
 // explain adds the diagnostic that an outcome deserves: none for the wanted version
 // at 100 % or at hold_at.
-func (r *release) explain(o rollout.Outcome, plan rollout.Plan, d *driver, worker string) {
+func (r *release) explain(o rollout.Outcome, plan rollout.Plan, d *driver, timedOut bool) {
 	if o.State == rollout.Succeeded || o.State == rollout.Held && o.Failed == nil && !o.Interrupted && o.Err == nil {
 		return
 	}
@@ -32,7 +32,7 @@ func (r *release) explain(o rollout.Outcome, plan rollout.Plan, d *driver, worke
 		text = "What is live could not be found out or changed. Run terraform plan: it shows what is live, and the next apply goes on from there. Last seen: " + r.liveText(o)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Worker %q on %s, version %s", worker, r.plane, plan.Target)
+	fmt.Fprintf(&b, "Worker %q on %s, version %s", r.plan.Worker.ValueString(), r.plane, plan.Target)
 	if o.Step >= 0 {
 		fmt.Fprintf(&b, ", step %d of %d (%s)", o.Step+1, len(plan.Steps)+1, percentageOf(plan, o.Step))
 	}
@@ -44,6 +44,8 @@ func (r *release) explain(o rollout.Outcome, plan rollout.Plan, d *driver, worke
 		if o.Failed.Detail != "" && r.plane.Region == "" {
 			fmt.Fprintf(&b, "  answer      %s\n", strings.ReplaceAll(o.Failed.Detail, "\n", "\n              "))
 		}
+	case o.Interrupted && timedOut:
+		b.WriteString("the rollout took longer than timeouts allows.\n")
 	case o.Interrupted:
 		b.WriteString("the run was interrupted.\n")
 	case o.Err != nil && !errors.Is(o.Err, rollout.ErrMoved):

@@ -4,12 +4,14 @@ package deployment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
@@ -34,7 +36,9 @@ func (r *release) run(ctx context.Context) (known bool) {
 	m := r.plan
 	unplanned := m.ActiveVersions.IsUnknown()
 	if m.RollbackID.IsUnknown() {
-		m.pinRollback(ctx, r.plane, r.state, r.diags)
+		if m.pinRollback(ctx, r.plane, r.state, r.diags); m.RollbackID.IsUnknown() && !r.diags.HasError() {
+			m.renew(ctx, r.plane, cloudflare.RunFromEnvironment(r.resource.getenv), r.diags)
+		}
 		if r.diags.HasError() {
 			return false
 		}
@@ -142,53 +146,106 @@ func (r *release) saveLive(ctx context.Context, seen *cloudflare.Deployment, dou
 // Terraform, and HCP still less, does not wait for ever.
 const lastLook = 5 * time.Second
 
-// inSteps takes the target through the steps of a rollout.
+// inSteps takes the target through the steps of a rollout. Another run that has died
+// may still hold the Worker's lease: then it waits for the end of that.
 func (r *release) inSteps(ctx context.Context, steps rolloutModel) bool {
-	m, worker := r.plan, r.plan.Worker.ValueString()
+	for waited := time.Duration(0); ; waited += leaseRetry {
+		driver, done := r.prepare(ctx, steps)
+		if driver == nil {
+			return done
+		}
+		err := driver.announce(ctx)
+		if err == nil {
+			defer driver.close()
+			return r.drive(ctx, driver, steps)
+		}
+		driver.close()
+		if !cloudflare.IsConflict(err) || waited >= leaseWait {
+			r.diags.Append(r.plan.attempt("begin the rollout of the", r.plane).FailedBecause(err, remedyForRollout(err)))
+			return false
+		}
+		tflog.Info(ctx, "rollout: waiting for the end of another one", map[string]any{"worker": r.plan.Worker.ValueString()})
+		if (rollout.SystemClock{}).Sleep(ctx, leaseRetry) != nil {
+			r.diags.Append(r.plan.attempt("begin the rollout of the", r.plane).Failed(ctx.Err()))
+			return false
+		}
+	}
+}
+
+const (
+	// leaseWait is a little more than the plane's 15 seconds.
+	leaseWait  = 20 * time.Second
+	leaseRetry = time.Second
+)
+
+// prepare looks at what is live and makes the rollout. Without one, done reports whether
+// what was wanted is live already; if not, it has added an error.
+func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, done bool) {
+	m := r.plan
 	history, err := r.history(ctx)
 	if err != nil {
 		r.diags.Append(m.attempt("create", r.plane).Failed(err))
-		return false
+		return nil, false
 	}
 	live := history.Live()
 	if live != nil && live.Only() == m.target().ValueString() && r.state != nil {
 		m.setLive(live, r.plane.AccountID)
-		return true
+		return nil, true
 	}
-	if err := r.check()(live); err != nil {
+	if err := r.check()(live); err != nil && !r.continues(history) {
 		r.failed(ctx, err)
-		return false
+		return nil, false
 	}
 	base, ok := r.settle(ctx, history)
 	if !ok {
+		return nil, false
+	}
+	d = &driver{release: r, plan: r.rolloutPlan(ctx, steps, history, base), id: uuid.NewString(), stop: func() {}}
+	if r.diags.HasError() {
+		return nil, false
+	}
+	if d.plan.Gates = r.gates(ctx, steps, d, history); r.diags.HasError() {
+		return nil, false
+	}
+	if err := d.plan.Check(); err != nil {
+		r.diags.AddError("Rollout cannot begin", tfkit.Sentence(err.Error()))
+		return nil, false
+	}
+	return d, false
+}
+
+// continues reports whether what is live is the end of the same rollout that the plan has
+// seen in its midst: the plane has gone back for a run that had died.
+func (r *release) continues(h cloudflare.History) bool {
+	live := h.Live()
+	if r.state == nil || live == nil || live.Marking().Rollout.ID == "" {
 		return false
 	}
-	plan := r.rolloutPlan(ctx, steps, history, base)
+	for _, d := range h.Deployments {
+		if d.ID == r.state.ID.ValueString() {
+			return d.Marking().Rollout.ID == live.Marking().Rollout.ID
+		}
+	}
+	return false
+}
+
+// drive runs the rollout and writes what has come out.
+func (r *release) drive(ctx context.Context, d *driver, steps rolloutModel) bool {
+	limit := r.limit(ctx, patience(d.plan, steps.gates(ctx, r.diags)))
 	if r.diags.HasError() {
 		return false
 	}
-	driver := &driver{release: r, plan: plan, id: uuid.NewString(), stop: func() {}}
-	defer driver.close()
-	if plan.Gates = r.gates(ctx, steps, driver, history); r.diags.HasError() {
-		return false
-	}
-	if err := plan.Check(); err != nil {
-		r.diags.AddError("Rollout cannot begin", tfkit.Sentence(err.Error()))
-		return false
-	}
-	if err := driver.announce(ctx); err != nil {
-		r.diags.Append(m.attempt("begin the rollout of the", r.plane).FailedBecause(err, remedyForRollout(err)))
-		return false
-	}
-	outcome := rollout.Run(ctx, plan, driver, rollout.SystemClock{}, driver)
+	running, stop := context.WithTimeout(ctx, limit)
+	defer stop()
+	outcome := rollout.Run(running, d.plan, d, rollout.SystemClock{}, d)
 	if outcome.State == rollout.Held && outcome.Failed != nil {
-		if err := driver.reject(ctx, outcome); err != nil {
-			failure := m.attempt("mark the rejected version of the", r.plane).Failed(err)
+		if err := d.reject(ctx, outcome); err != nil {
+			failure := r.plan.attempt("mark the rejected version of the", r.plane).Failed(err)
 			r.diags.AddWarning(failure.Summary(), failure.Detail()+"\n\nThe next apply will try the version again.")
 		}
 	}
-	known := r.saveLive(ctx, driver.seen, outcome.State == rollout.Unknown || outcome.State == rollout.Overtaken)
-	r.explain(outcome, plan, driver, worker)
+	known := r.saveLive(ctx, d.seen, outcome.State == rollout.Unknown || outcome.State == rollout.Overtaken)
+	r.explain(outcome, d.plan, d, errors.Is(running.Err(), context.DeadlineExceeded))
 	if outcome.State == rollout.Succeeded && !r.diags.HasError() {
 		r.prune(ctx)
 	}

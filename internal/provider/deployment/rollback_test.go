@@ -91,6 +91,10 @@ func TestARollbackIsPinnedAndGoesForwardAgain(t *testing.T) {
 	// A new version while rolled back changes nothing that is live.
 	v4 := s.upload(s.worker, "four")
 	newer := s.config(v4, tfproto.Object{"rollback_to": "previous"})
+	s.restart()
+	if _, d := s.provider.Plan(t.Context(), t, s.read(state), newer); !strings.Contains(d.String(), "Version is not deployed") {
+		t.Errorf("a new version during a rollback: %s", d)
+	}
 	state = s.applied(state, newer)
 	s.wantKept(state, newer)
 	if diff := cmp.Diff(only(s.v2), state.Object["active_versions"]); diff != "" {

@@ -214,3 +214,19 @@ func TestACanaryIsHeldAndGoesOn(t *testing.T) {
 		s.wantQuiet(state, held(tt.at))
 	}
 }
+
+func TestARolloutThatTakesTooLongIsEnded(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	state := s.applied(tfproto.State{Type: kind}, s.config(s.v1))
+	config := s.config(s.v2, baking("1m", 10), tfproto.Object{"timeouts": map[string]any{"update": "300ms"}})
+	s.restart()
+	plan := s.plan(s.read(state), config)
+	after, d := s.provider.Apply(t.Context(), t, plan)
+	if !d.HasError() || !strings.Contains(d.String(), "longer than timeouts allows") || !strings.Contains(d.String(), "Rollout was rolled back") {
+		t.Errorf("the diagnostic: %s", d)
+	}
+	if diff := cmp.Diff(only(s.v1), after.Object["active_versions"]); diff != "" {
+		t.Errorf("the state (-want +got):\n%s", diff)
+	}
+}

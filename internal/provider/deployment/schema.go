@@ -3,9 +3,11 @@
 package deployment
 
 import (
+	"context"
 	"maps"
 	"regexp"
 
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
@@ -29,9 +31,25 @@ const description = "What is live of a Worker: the version that answers its requ
 	"Destroying this resource changes nothing on the plane: Cloudflare has no such operation. The Worker goes on serving until it is deleted.\n\n" +
 	"Permission groups: `Workers Scripts Write` (`Workers Scripts Read` suffices for planning)."
 
-func resourceSchema() schema.Schema {
+const timeoutDescription = "How long a rollout may take, e.g. `45m`; then it ends as `on_interrupt` says. Default: what its bake times and the patience of its gates add up to, " +
+	"and two minutes for each deployment. Changed in place, without a request."
+
+func timeoutsAttribute(ctx context.Context) schema.Attribute {
+	made := timeouts.Attributes(ctx, timeouts.Opts{
+		Create: true, Update: true, CreateDescription: timeoutDescription, UpdateDescription: timeoutDescription,
+	})
+	a, ok := made.(schema.SingleNestedAttribute)
+	if !ok {
+		return made
+	}
+	a.MarkdownDescription = "How long a rollout may take. Default: what its steps add up to. Changed in place, without a request."
+	return a
+}
+
+func resourceSchema(ctx context.Context) schema.Schema {
 	attributes := map[string]schema.Attribute{
-		"rollout": rolloutAttribute(),
+		"rollout":  rolloutAttribute(),
+		"timeouts": timeoutsAttribute(ctx),
 		"worker": schema.StringAttribute{
 			Required: true,
 			MarkdownDescription: "Id or name of the Worker. A change to another Worker replaces this resource; one between id and name of the same " +

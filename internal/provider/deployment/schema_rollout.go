@@ -198,6 +198,12 @@ func rollbackAttributes() map[string]schema.Attribute {
 			Computed:            true,
 			MarkdownDescription: "Id of the version that `rollback_to` has been resolved to; null without it.",
 		},
+		"rollback_secrets": schema.StringAttribute{
+			Optional: true,
+			MarkdownDescription: "Which secrets a rollback has: `version`, those that the older version was made with, or `current`, those that are live. `current` makes a new version of the old code, " +
+				"whose secrets the plane copies; no value passes through Terraform. Default: `version`. Changed in place; it takes effect with the next `rollback_to`.",
+			Validators: []validator.String{stringvalidator.OneOf("version", "current")},
+		},
 		"retry_rejected": schema.StringAttribute{
 			Optional: true,
 			MarkdownDescription: "Id of a rejected version that may be tried once more. A version that failed a gate, or that somebody went back from, is rejected: it is not deployed again until its " +

@@ -1,0 +1,6 @@
+# terraform apply -invoke=action.hybridge_worker_promote.api
+action "hybridge_worker_promote" "api" {
+  config {
+    worker = "api"
+  }
+}
