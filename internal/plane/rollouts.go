@@ -303,6 +303,9 @@ func (p *Plane) getRolloutEvents(r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	if wantsStream(r.Request) {
+		return p.streamRollout(r, ro, after)
+	}
 	list, err := decodeEvents(events)
 	return &reply{bare: true, result: map[string]any{"events": list, "sequence": ro.Sequence, "state": ro.State}}, err
 }
