@@ -56,8 +56,10 @@ type Config struct {
 	Limits      fleet.Limits
 	// StopWaitUntil is what waitUntil() gets at Close; 0 is DefaultStopWaitUntil.
 	StopWaitUntil time.Duration
-	Version       string // of this program
-	Log           hclog.Logger
+	// Callbacks are told of every change of a rollout.
+	Callbacks []plane.Callback
+	Version   string // of this program
+	Log       hclog.Logger
 	// Prepare, if not nil, is called with the registry before any Worker is
 	// started and before anything is served.
 	Prepare func(context.Context, *registry.Registry) error
@@ -148,7 +150,7 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		a.fleet.Close(now)
 	})
 	p, err := plane.New(plane.Config{
-		Registry: a.reg, Runtime: a.fleet, Metrics: a.router, Log: cfg.Log.Named("api"),
+		Registry: a.reg, Runtime: a.fleet, Metrics: a.router, Callbacks: cfg.Callbacks, Log: cfg.Log.Named("api"),
 		Ingress: plane.Ingress{Scheme: "http", Domain: LocalDomain, Port: port(ingressListener)},
 		Version: cfg.Version, WorkerdVersion: workerdVersion,
 	})

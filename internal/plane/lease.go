@@ -75,7 +75,7 @@ func (p *Plane) windUp(ctx context.Context, ro registry.Rollout) error {
 	}
 	// The state says that the driver has lost it, and the lease is kept for us meanwhile.
 	if ro.State != rolloutWindUp {
-		if ro, err = p.reg.NoteRollout(ctx, ro.ID, rolloutWindUp, p.now(), false, numbered(rolloutEventJSON{State: rolloutWindUp, DeploymentID: live.ID, Reason: reason})); err != nil {
+		if ro, err = p.note(ctx, ro.ID, registry.Note{State: rolloutWindUp, LeaseUntil: p.now()}, &rolloutEventJSON{State: rolloutWindUp, DeploymentID: live.ID, Reason: reason}); err != nil {
 			return endedMeanwhile(err)
 		}
 	}
@@ -98,7 +98,7 @@ func (p *Plane) endRollout(ctx context.Context, ro registry.Rollout, state, reas
 	if err != nil {
 		return err
 	}
-	_, err = p.reg.NoteRollout(ctx, ro.ID, state, p.now(), true, numbered(rolloutEventJSON{State: state, DeploymentID: live.ID, Reason: reason}))
+	_, err = p.note(ctx, ro.ID, registry.Note{State: state, LeaseUntil: p.now(), Ended: true}, &rolloutEventJSON{State: state, DeploymentID: live.ID, Reason: reason})
 	return endedMeanwhile(err)
 }
 
@@ -124,6 +124,6 @@ func (p *Plane) checkRollout(ctx context.Context, w registry.Worker, id string) 
 	case ro.LeaseUntil.Before(p.now()):
 		return rolloutEnded(ro)
 	}
-	_, err = p.reg.NoteRollout(ctx, id, "", p.now().Add(p.rolloutLease), false, nil)
+	_, err = p.note(ctx, id, registry.Note{LeaseUntil: p.now().Add(p.rolloutLease)}, nil)
 	return err
 }

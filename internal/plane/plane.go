@@ -24,6 +24,8 @@ type Config struct {
 	Runtime  Runtime
 	Log      hclog.Logger
 	Ingress  Ingress
+	// Callbacks are told of every change of a rollout.
+	Callbacks []Callback
 	// Metrics, if not nil, answers /client/v4/graphql.
 	Metrics Metrics
 	// Version is that of this program, WorkerdVersion that of the runtime, e.g.
@@ -53,6 +55,7 @@ type Plane struct {
 	log            hclog.Logger
 	ingress        Ingress
 	metrics        Metrics
+	callbacks      []Callback
 	version        string
 	workerdVersion string
 	now            func() time.Time
@@ -80,7 +83,7 @@ func New(c Config) (*Plane, error) {
 		return nil, errors.New("making a plane: it needs the scheme and the domain of its ingress")
 	}
 	p := &Plane{
-		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress, metrics: c.Metrics,
+		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress, metrics: c.Metrics, callbacks: c.Callbacks,
 		version: c.Version, workerdVersion: c.WorkerdVersion, now: c.Now,
 		broken:          map[string]*breakage{},
 		restorePatience: cmp.Or(c.RestorePatience, DefaultRestorePatience),

@@ -53,6 +53,8 @@ type Options struct {
 	RestorePatience, MendDelay time.Duration
 	// RolloutLease is the plane's; 0 is its default.
 	RolloutLease time.Duration
+	// Callbacks are told of rollouts.
+	Callbacks []plane.Callback
 	// Now is the plane's clock.
 	Now func() time.Time
 }
@@ -97,7 +99,7 @@ func New(t testing.TB, o Options) *Plane {
 	})
 	config := plane.Config{
 		Registry: p.Registry, Log: log, Version: "0.0.0-test", WorkerdVersion: "2026-11-17", Now: o.Now,
-		RestorePatience: o.RestorePatience, MendDelay: o.MendDelay, Metrics: o.Metrics, RolloutLease: o.RolloutLease,
+		RestorePatience: o.RestorePatience, MendDelay: o.MendDelay, Metrics: o.Metrics, RolloutLease: o.RolloutLease, Callbacks: o.Callbacks,
 		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: 8787},
 	}
 	var fl *fleet.Fleet
