@@ -27,7 +27,7 @@ func (f *Fleet) drain(inst *instance) {
 	<-inst.started
 	if inst.startErr == nil {
 		f.pause(f.cfg.Limits.Drain, inst.target.Drained())
-		if inst.called.Load() || inst.target.Stats().Counts().Requests() > 0 {
+		if inst.called.Load() || inst.target.Stats().Snapshot().Requests > 0 {
 			f.pause(f.cfg.Limits.WaitUntil, inst.proc.Done())
 		}
 	}

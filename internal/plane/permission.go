@@ -38,7 +38,6 @@ const (
 	auditRead       permission = "Access: Audit Logs Read"
 	userRead        permission = "User Details Read"
 	membershipsRead permission = "Memberships Read"
-	analyticsRead   permission = "Account Analytics Read"
 )
 
 // whoami is what every client asks for before it does anything.
@@ -48,14 +47,14 @@ var whoami = []permission{settingsRead, userRead, membershipsRead}
 var shorthands = map[string][]permission{
 	// deploy uploads and deploys. It never reads stored data, logs or the values of
 	// secrets (which nobody reads).
-	"deploy": append([]permission{scriptsWrite, routesWrite, zoneRead, analyticsRead}, whoami...),
-	"read":   append([]permission{scriptsRead, routesRead, zoneRead, analyticsRead}, whoami...),
+	"deploy": append([]permission{scriptsWrite, routesWrite, zoneRead}, whoami...),
+	"read":   append([]permission{scriptsRead, routesRead, zoneRead}, whoami...),
 	"data":   append([]permission{kvWrite, r2Write, d1Write, queuesWrite}, whoami...),
 	"logs":   append([]permission{tailRead, logsRead}, whoami...),
 	"audit":  append([]permission{auditRead}, whoami...),
 	"admin": append([]permission{
 		scriptsWrite, routesWrite, tailRead, kvWrite, r2Write, d1Write, queuesWrite,
-		settingsWrite, zoneRead, logsWrite, auditRead, analyticsRead,
+		settingsWrite, zoneRead, logsWrite, auditRead,
 	}, whoami...),
 }
 
@@ -63,7 +62,6 @@ var shorthands = map[string][]permission{
 var knownPermissions = []permission{
 	scriptsRead, scriptsWrite, routesRead, routesWrite, tailRead, kvRead, kvWrite, r2Read, r2Write, d1Read, d1Write,
 	queuesRead, queuesWrite, settingsRead, settingsWrite, zoneRead, logsRead, logsWrite, auditRead, userRead, membershipsRead,
-	analyticsRead,
 }
 
 // ExpandPermissions turns shorthands (deploy, read, data, logs, audit, admin) and

@@ -26,8 +26,6 @@ type Config struct {
 	Ingress  Ingress
 	// Callbacks are told of every change of a rollout.
 	Callbacks []Callback
-	// Metrics, if not nil, answers /client/v4/graphql.
-	Metrics Metrics
 	// Version is that of this program, WorkerdVersion that of the runtime, e.g.
 	// "2026-11-17".
 	Version        string
@@ -54,7 +52,6 @@ type Plane struct {
 	runtime        Runtime
 	log            hclog.Logger
 	ingress        Ingress
-	metrics        Metrics
 	callbacks      []Callback
 	version        string
 	workerdVersion string
@@ -83,7 +80,7 @@ func New(c Config) (*Plane, error) {
 		return nil, errors.New("making a plane: it needs the scheme and the domain of its ingress")
 	}
 	p := &Plane{
-		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress, metrics: c.Metrics, callbacks: c.Callbacks,
+		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress, callbacks: c.Callbacks,
 		version: c.Version, workerdVersion: c.WorkerdVersion, now: c.Now,
 		broken:          map[string]*breakage{},
 		restorePatience: cmp.Or(c.RestorePatience, DefaultRestorePatience),
@@ -111,7 +108,6 @@ func (p *Plane) allRoutes() []route {
 	all = append(all, p.scriptsRoutes()...)
 	all = append(all, p.identityRoutes()...)
 	all = append(all, p.rolloutsRoutes()...)
-	all = append(all, p.analyticsRoutes()...)
 	all = append(all, p.hybridgeRoutes()...)
 	return all
 }

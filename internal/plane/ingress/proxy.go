@@ -27,7 +27,6 @@ type requestLog struct {
 	version string
 	ray     string
 	status  int
-	outcome Outcome
 	err     error
 }
 
@@ -114,7 +113,7 @@ func (r *Router) pickPreview(ctx context.Context, route *entry, prefix string) (
 // forward brings one request to t and its response back.
 func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id *identity, entry *requestLog) {
 	entry.version = t.versionID
-	defer func() { t.stats.observe(entry.outcome, entry.status, time.Since(entry.start)) }()
+	defer func() { t.stats.observe(entry.status, time.Since(entry.start)) }()
 
 	buf := headBuffers.Get().(*[]byte)
 	head, ok := appendRequestHead((*buf)[:0], req, id)
@@ -133,7 +132,7 @@ func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id
 	if err != nil {
 		entry.err = err
 		if req.Context().Err() != nil {
-			entry.status, entry.outcome = statusClientGone, ClientDisconnected
+			entry.status = statusClientGone
 		} else {
 			x.blame(w, t, entry)
 		}
@@ -143,12 +142,9 @@ func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id
 		return
 	}
 	entry.status = x.res.StatusCode
-	if threw(x.res) {
-		entry.outcome = ScriptThrew
-	}
 	if x.res.StatusCode == http.StatusSwitchingProtocols && !wantsWebSocket(req) {
 		// Behind this there is no HTTP any more, and the client does not know.
-		entry.err, entry.outcome = errUnaskedUpgrade, InternalError
+		entry.err = errUnaskedUpgrade
 		refuse(w, entry, http.StatusBadGateway, "Worker "+t.workerName+" switched protocols, which nobody had asked for")
 		x.abandon(w)
 		return
@@ -172,9 +168,9 @@ func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id
 	}
 	w.WriteHeader(x.res.StatusCode)
 	if err := x.finish(w, t); err != nil {
-		entry.err, entry.outcome = err, ScriptThrew
+		entry.err = err
 		if req.Context().Err() != nil {
-			entry.status, entry.outcome = statusClientGone, ClientDisconnected
+			entry.status = statusClientGone
 		}
 		// The client must not take a part for the whole.
 		panic(http.ErrAbortHandler)
@@ -194,7 +190,6 @@ func (x *exchange) blame(w http.ResponseWriter, t *Target, entry *requestLog) {
 		default: // it is still being sent
 		}
 	}
-	entry.outcome = InternalError
 	refuse(w, entry, http.StatusBadGateway, "error code: 1101\nWorker "+t.workerName+" did not answer")
 }
 

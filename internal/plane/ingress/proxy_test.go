@@ -867,7 +867,7 @@ func TestTheAccessLogHasOneLineWithoutTheQuery(t *testing.T) {
 	if line.Worker != "api" || line.Version != idNew || line.Method != "DELETE" || line.Path != "/a/b" || line.Status != 418 || line.Duration == nil || line.Ray == "" {
 		t.Errorf("got %s", raw)
 	}
-	if s := v.Stats().Counts(); s.Requests() != 1 || s.ServerErrors != 0 {
+	if s := v.Stats().Snapshot(); s.Requests != 1 || s.ServerErrors != 0 {
 		t.Errorf("stats: %+v", s)
 	}
 }

@@ -59,8 +59,6 @@ type Router struct {
 	routes  map[string]*entry
 	nextSeq uint64
 
-	recorder recorder
-
 	table   atomic.Pointer[table]
 	preview atomic.Pointer[PreviewFunc]
 	tunnels tunnels
@@ -68,10 +66,7 @@ type Router struct {
 
 // New returns a Router without routes. Requests are logged to log at info.
 func New(log hclog.Logger) *Router {
-	r := &Router{
-		log: log, routes: make(map[string]*entry),
-		recorder: recorder{last: map[*Target]Counts{}, versions: map[string][]second{}},
-	}
+	r := &Router{log: log, routes: make(map[string]*entry)}
 	r.table.Store(&table{})
 	return r
 }
@@ -84,7 +79,6 @@ func (r *Router) Set(route Route) {
 	defer r.mu.Unlock()
 	r.nextSeq++
 	r.routes[route.WorkerID] = newEntry(route, r.nextSeq)
-	r.recorder.follow(route.Shares)
 	r.table.Store(buildTable(r.routes))
 }
 

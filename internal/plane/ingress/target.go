@@ -96,15 +96,6 @@ func (t *Target) Retire() {
 // It says nothing about a Worker's waitUntil: grant that time afterwards.
 func (t *Target) Drained() <-chan struct{} { return t.drained }
 
-func (t *Target) isDrained() bool {
-	select {
-	case <-t.drained:
-		return true
-	default:
-		return false
-	}
-}
-
 // InFlight is the number of uses now, upgraded connections included.
 func (t *Target) InFlight() int64 { return t.inflight.Load() }
 
