@@ -7,16 +7,17 @@ import (
 	"time"
 )
 
-// The buckets of latency: resolution wide at first, then subBuckets to each
-// doubling, so that a bucket is never wider than an eighth of what lies in it.
+// The buckets of latency: resolution wide at first, then SubBuckets to each
+// doubling, so that a bucket is never wider than a sixteenth of what lies in it.
 // A gate judges a p99 against a limit: by buckets that double, 490 ms and 1 s would
 // be the same.
 const (
-	subBuckets = 8 // a power of two
-	resolution = 32 * time.Microsecond
+	// SubBuckets is the number of buckets in a doubling; a power of two.
+	SubBuckets = 16
+	resolution = 16 * time.Microsecond
 	doublings  = 21
 	// NumBuckets is the number of buckets; the last one has no upper bound.
-	NumBuckets = subBuckets * (doublings + 2)
+	NumBuckets = SubBuckets * (doublings + 2)
 )
 
 // Histogram counts latencies by bucket.
@@ -25,21 +26,21 @@ type Histogram [NumBuckets]uint64
 // bucketOf is the bucket of a latency: the one with took <= UpperBound.
 func bucketOf(took time.Duration) int {
 	v := uint64(max(took-1, 0)) / uint64(resolution)
-	if v < subBuckets {
+	if v < SubBuckets {
 		return int(v)
 	}
-	e := bits.Len64(v) - bits.Len(subBuckets)
-	return min(e*subBuckets+int(v>>e), NumBuckets-1)
+	e := bits.Len64(v) - bits.Len(SubBuckets)
+	return min(e*SubBuckets+int(v>>e), NumBuckets-1)
 }
 
 // UpperBound is the longest latency that belongs into bucket i. That of the last
 // bucket, 18 minutes, is where it would end if it had an end.
 func UpperBound(i int) time.Duration {
-	if i < subBuckets {
+	if i < SubBuckets {
 		return time.Duration(i+1) * resolution
 	}
-	e := i/subBuckets - 1
-	return time.Duration(i%subBuckets+subBuckets+1) << e * resolution
+	e := i/SubBuckets - 1
+	return time.Duration(i%SubBuckets+SubBuckets+1) << e * resolution
 }
 
 // Count is the number of latencies.
@@ -53,7 +54,7 @@ func (h *Histogram) Count() uint64 {
 
 // Quantile is the latency that the fraction q of all does not exceed, read as if
 // the latencies in a bucket were spread evenly over it. So it is off by less
-// than the bucket's width: an eighth of the value, or resolution if that is more.
+// than the bucket's width: a sixteenth of the value, or resolution if that is more.
 // Without latencies it is 0.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	total := h.Count()

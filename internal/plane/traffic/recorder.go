@@ -21,7 +21,7 @@ const (
 // Recorder remembers what the versions answered, second by second. Its memory is
 // bounded by what happened: per version at most 900 slices of seconds and 1440 of
 // minutes, each as large as the number of different latencies in it (usually 200
-// bytes, at most 3 kB), and 12 kB besides. A version without traffic
+// bytes, at most 6 kB), and 24 kB besides. A version without traffic
 // costs one read per second, one that has not run for Retention nothing.
 //
 // It is safe for concurrent use. What it records belongs to this process: after a

@@ -12,7 +12,7 @@ type cell uint32
 const (
 	// stride is a counter for each bucket and one for 5xx answers.
 	stride       = NumBuckets + 1
-	cellIndexLen = 10 // bits
+	cellIndexLen = 11 // bits
 	maxGain      = 1<<(32-cellIndexLen) - 1
 )
 
