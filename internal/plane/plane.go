@@ -15,6 +15,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/analytics"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 )
 
@@ -57,6 +58,7 @@ type Plane struct {
 	workerdVersion string
 	now            func() time.Time
 	routes         *table
+	analytics      *analytics.Schema
 	locks          locks
 
 	restorePatience, mendDelay, rolloutLease time.Duration
@@ -90,6 +92,10 @@ func New(c Config) (*Plane, error) {
 	if p.now == nil {
 		p.now = time.Now
 	}
+	var err error
+	if p.analytics, err = analytics.NewSchema(); err != nil {
+		return nil, fmt.Errorf("making a plane: %w", err)
+	}
 	t, err := newTable(p.allRoutes())
 	if err != nil {
 		return nil, fmt.Errorf("making a plane: %w", err)
@@ -108,6 +114,7 @@ func (p *Plane) allRoutes() []route {
 	all = append(all, p.scriptsRoutes()...)
 	all = append(all, p.identityRoutes()...)
 	all = append(all, p.rolloutsRoutes()...)
+	all = append(all, p.figuresRoutes()...)
 	all = append(all, p.hybridgeRoutes()...)
 	return all
 }
