@@ -63,6 +63,8 @@ func (p *Plane) windUp(ctx context.Context, ro registry.Rollout) error {
 		return err
 	}
 	switch {
+	case plan.finished(live, ro.Deployment):
+		return p.endRollout(ctx, ro, "succeeded", "nothing was left to do when "+reason)
 	case plan.Previous == "", plan.OnInterrupt == "hold":
 		return p.endRollout(ctx, ro, "held", reason)
 	case !slices.ContainsFunc(live.Shares, func(s registry.Share) bool { return s.VersionID == plan.Target }):
@@ -91,6 +93,12 @@ func (p *Plane) windUp(ctx context.Context, ro registry.Rollout) error {
 	}
 	p.log.Warn("went back to the version before a rollout whose driver is silent", "worker", w.Name, "rollout", ro.ID, "version", plan.Previous)
 	return p.endRollout(ctx, ro, "rolled_back", reason)
+}
+
+// finished reports whether the rollout's last deployment was all that its last step has.
+func (b rolloutPlan) finished(live registry.Deployment, made string) bool {
+	last := b.Steps[len(b.Steps)-1] // check has seen that there is one
+	return made != "" && live.ID == made && len(live.Shares) == 1 && live.Shares[0].VersionID == b.Target && last.BakeSeconds == 0 && len(last.Gates) == 0
 }
 
 func (p *Plane) endRollout(ctx context.Context, ro registry.Rollout, state, reason string) error {

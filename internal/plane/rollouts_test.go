@@ -191,8 +191,11 @@ func TestThePlaneActsForADriverThatIsSilent(t *testing.T) {
 		live   string
 		reason string
 	}{
-		"it goes back":          {nil, func(d *driver) { d.deploy(10, "Hybridge-Rollout", d.id) }, "rolled_back", "old 100; the driver is gone", "silent"},
-		"it holds":              {map[string]any{"on_interrupt": "hold"}, func(d *driver) { d.deploy(10, "Hybridge-Rollout", d.id) }, "held", "target 10, old 90; ", "silent"},
+		"it goes back": {nil, func(d *driver) { d.deploy(10, "Hybridge-Rollout", d.id) }, "rolled_back", "old 100; the driver is gone", "silent"},
+		"it holds":     {map[string]any{"on_interrupt": "hold"}, func(d *driver) { d.deploy(10, "Hybridge-Rollout", d.id) }, "held", "target 10, old 90; ", "silent"},
+		"nothing was left to do": {nil, func(d *driver) {
+			try(d.t, d.p, http.MethodPost, "/workers/scripts/api/deployments", deployBody(d.target, 100), "Hybridge-Rollout", d.id)
+		}, "succeeded", "target 100; ", "silent"},
 		"nothing was deployed":  {nil, func(*driver) {}, "rolled_back", "old 100; ", "silent"},
 		"somebody has deployed": {nil, func(d *driver) { d.deploy(10, "Hybridge-Rollout", d.id); d.deploy(33) }, "overtaken", "target 33, old 67; ", "silent"},
 	} {
