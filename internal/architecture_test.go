@@ -62,6 +62,7 @@ func TestTheProviderIsLean(t *testing.T) {
 	for pkg, imported := range linked {
 		if pkg == "database/sql" || below(pkg, "modernc.org/sqlite", module+"/internal/plane", module+"/internal/fleet", module+"/internal/agent",
 			module+"/internal/supervise", module+"/internal/fault", module+"/internal/provider/acctest",
+			"github.com/prometheus", "github.com/vektah/gqlparser",
 			"github.com/cloudflare/cloudflare-go/v7/zones", "github.com/hashicorp/terraform-plugin-testing") {
 			t.Errorf("the provider links %s", pkg)
 		}

@@ -29,7 +29,8 @@ const (
 
 type devFlags struct {
 	data, api, ingress, envFile, workerd, logFormat string
-	allowEgress                                     []string
+	allowEgress, callbacks                          []string
+	callbackSecret                                  string
 	allowRemote                                     bool
 }
 
@@ -77,6 +78,8 @@ otherwise.`,
 	fs.StringVar(&f.workerd, "workerd", "", "`PATH` of the workerd binary (default $HYBRIDGE_WORKERD, PATH, node_modules)")
 	fs.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	fs.StringSliceVar(&f.allowEgress, "allow-egress", nil, "private or loopback `CIDR` range that Workers may reach; repeatable")
+	fs.StringSliceVar(&f.callbacks, "rollout-callback", nil, "`URL` that is told of every change of a rollout, signed (Standard Webhooks); repeatable")
+	fs.StringVar(&f.callbackSecret, "rollout-callback-secret-file", "", "`FILE` with the key of the signatures, as text or whsec_...; nobody else may read it")
 	fs.BoolVar(&f.allowRemote, "allow-remote", false, "admit addresses that other machines can reach; the API has no TLS")
 	return cmd
 }
@@ -95,6 +98,10 @@ func dev(p process, f devFlags, argv []string) error {
 		if _, err := netip.ParsePrefix(c); err != nil {
 			return usageError("--allow-egress %q is no address range; write it as 10.1.2.3/32 or 10.1.0.0/16", c)
 		}
+	}
+	callbacks, err := f.wantedCallbacks()
+	if err != nil {
+		return err
 	}
 	data, err := dataDir(f.data, p.getenv)
 	if err != nil {
@@ -122,7 +129,7 @@ func dev(p process, f devFlags, argv []string) error {
 	go func() {
 		a, err := agent.Start(starting, agent.Config{
 			DataDir: data, API: f.api, Ingress: f.ingress, AllowRemote: f.allowRemote,
-			Workerd: binary, EgressAllow: f.allowEgress, Version: version, Log: log,
+			Workerd: binary, EgressAllow: f.allowEgress, Callbacks: callbacks, Version: version, Log: log,
 			Prepare: func(ctx context.Context, reg *registry.Registry) (err error) {
 				if err := exports.clear(); err != nil { // not before the directory is ours
 					return err

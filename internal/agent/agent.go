@@ -56,8 +56,10 @@ type Config struct {
 	Limits      fleet.Limits
 	// StopWaitUntil is what waitUntil() gets at Close; 0 is DefaultStopWaitUntil.
 	StopWaitUntil time.Duration
-	Version       string // of this program
-	Log           hclog.Logger
+	// Callbacks are told of every change of a rollout.
+	Callbacks []plane.Callback
+	Version   string // of this program
+	Log       hclog.Logger
 	// Prepare, if not nil, is called with the registry before any Worker is
 	// started and before anything is served.
 	Prepare func(context.Context, *registry.Registry) error
@@ -83,7 +85,6 @@ type Agent struct {
 	failed       chan error // what ended a server before Close
 
 	removeSockets func()
-	stopRecording func()
 }
 
 // Start brings the plane up: when it returns, both servers accept requests, and
@@ -148,7 +149,7 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		a.fleet.Close(now)
 	})
 	p, err := plane.New(plane.Config{
-		Registry: a.reg, Runtime: a.fleet, Metrics: a.router, Log: cfg.Log.Named("api"),
+		Registry: a.reg, Runtime: a.fleet, Callbacks: cfg.Callbacks, Log: cfg.Log.Named("api"),
 		Ingress: plane.Ingress{Scheme: "http", Domain: LocalDomain, Port: port(ingressListener)},
 		Version: cfg.Version, WorkerdVersion: workerdVersion,
 	})
@@ -162,9 +163,6 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 
-	recording, stopRecording := context.WithCancel(context.Background())
-	a.stopRecording = stopRecording
-	a.serving.Go(func() { a.router.Record(recording) })
 	a.api = newServer(p.Handler(), cfg.Log.Named("api"), apiHeaderBytes)
 	a.api.ReadTimeout = uploadTime
 	a.ingress = newServer(a.router, cfg.Log.Named("ingress"), ingressHeaderBytes)
@@ -218,7 +216,6 @@ func (a *Agent) Close(ctx context.Context) error {
 		})
 	}
 	stopping.Wait()
-	a.stopRecording()
 	a.serving.Wait()
 	a.plane.Close()
 

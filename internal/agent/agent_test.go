@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,6 +65,26 @@ func TestALostIdentityFileGivesANewTokenAndEndsTheOldOne(t *testing.T) {
 	}
 	if _, err := reg.Authenticate(t.Context(), before.Token); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("the lost token still works: %v", err)
+	}
+}
+
+// A plane that was made by an older program: its owner may do what is new as well.
+func TestTheOwnersTokenGrowsWithThePermissionsThereAre(t *testing.T) {
+	t.Parallel()
+	reg := openRegistry(t, t.TempDir()+"/plane")
+	before := identityOf(t, reg)
+	if err := reg.DeleteToken(t.Context(), before.AccountID, ownerName); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reg.CreateToken(t.Context(), before.AccountID, ownerName, before.Token, []string{"Workers Scripts Write"}); err != nil {
+		t.Fatal(err)
+	}
+	if after := identityOf(t, reg); after != before {
+		t.Error("the token has another text now")
+	}
+	token, err := reg.Authenticate(t.Context(), before.Token)
+	if err != nil || !slices.Contains(token.Permissions, "Account Analytics Read") {
+		t.Errorf("permissions: %v, %v", token.Permissions, err)
 	}
 }
 

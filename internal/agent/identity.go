@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
@@ -92,23 +93,27 @@ func ownAccount(ctx context.Context, reg *registry.Registry, id string) (registr
 
 // ownToken is the token of id if the registry knows it as ours, else a new one.
 func ownToken(ctx context.Context, reg *registry.Registry, id Identity) (string, error) {
-	if id.Token != "" {
-		t, err := reg.Authenticate(ctx, id.Token)
-		if err == nil && t.AccountID == id.AccountID {
-			return id.Token, nil
-		}
-		if err != nil && !errors.Is(err, registry.ErrNotFound) {
-			return "", err
-		}
-	}
 	permissions, err := plane.ExpandPermissions([]string{"admin"})
 	if err != nil {
 		return "", err
 	}
+	text := registry.MintToken()
+	if id.Token != "" {
+		t, err := reg.Authenticate(ctx, id.Token)
+		switch {
+		case errors.Is(err, registry.ErrNotFound):
+		case err != nil:
+			return "", err
+		case t.AccountID != id.AccountID:
+		case slices.Equal(t.Permissions, permissions):
+			return id.Token, nil
+		default: // made by a program that knew fewer permissions
+			text = id.Token
+		}
+	}
 	if err := reg.DeleteToken(ctx, id.AccountID, ownerName); err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return "", err
 	}
-	text := registry.MintToken()
 	if _, err := reg.CreateToken(ctx, id.AccountID, ownerName, text, permissions); err != nil {
 		return "", err
 	}

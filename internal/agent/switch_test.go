@@ -15,10 +15,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/traffic"
 	"github.com/hybridge/terraform-provider-hybridge/internal/workerdtest"
 )
 
@@ -195,5 +197,23 @@ func TestNoRequestIsLostOverTwentyRollouts(t *testing.T) {
 	t.Logf("%d requests answered", answered.Load())
 	if answered.Load() < 200 {
 		t.Error("too few requests to prove anything")
+	}
+
+	// Over all versions and processes, each request was counted once.
+	want, got := uint64(answered.Load())+20*5, uint64(0)
+	deadline := time.Now().Add(10 * time.Second)
+	for got != want && time.Now().Before(deadline) { // it is counted after its client has the answer
+		var all [traffic.NumOutcomes]traffic.Tally
+		a.fleet.Traffic().Each(func(traffic.Key) bool { return true }, func(s traffic.Slice) {
+			s.Add(func(o traffic.Outcome) *traffic.Tally { return &all[o] })
+		})
+		got = all[traffic.Success].Requests
+	}
+	if got != want {
+		t.Errorf("%d requests are counted, there were %d", got, want)
+	}
+	// And whoever comes by the Workers' way does not see it.
+	if got, err := c.ask(http.MethodGet, "/metrics", ""); err != nil || !strings.HasPrefix(got, "v20 ") {
+		t.Errorf("/metrics of the ingress: %q %v", got, err)
 	}
 }

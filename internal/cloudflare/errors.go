@@ -172,6 +172,16 @@ func IsConflict(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusConflict
 }
 
+// IsUncertain reports whether the same call may succeed another time: there was no answer,
+// none of an API, or one that says that it is the plane's fault. It may have been done.
+func IsUncertain(err error) bool {
+	var transport *TransportError
+	var answer *AnswerError
+	var e *Error
+	return errors.As(err, &transport) || errors.As(err, &answer) ||
+		errors.As(err, &e) && (e.Status >= http.StatusInternalServerError || e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooManyRequests)
+}
+
 // IsSecretsChanged reports whether the plane refuses to deploy a version that is
 // older than a change of secrets.
 func IsSecretsChanged(err error) bool {

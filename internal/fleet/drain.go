@@ -27,7 +27,7 @@ func (f *Fleet) drain(inst *instance) {
 	<-inst.started
 	if inst.startErr == nil {
 		f.pause(f.cfg.Limits.Drain, inst.target.Drained())
-		if inst.called.Load() || inst.target.Stats().Counts().Requests() > 0 {
+		if inst.called.Load() || inst.target.Served() {
 			f.pause(f.cfg.Limits.WaitUntil, inst.proc.Done())
 		}
 	}
@@ -44,6 +44,7 @@ func (f *Fleet) drain(inst *instance) {
 	f.mu.Lock()
 	delete(f.targets, inst.target)
 	f.mu.Unlock()
+	f.traffic.Release(inst.trafficKey())
 	inst.log.Debug("Worker's process has stopped")
 }
 

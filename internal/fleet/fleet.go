@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/traffic"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 	"github.com/hybridge/terraform-provider-hybridge/internal/supervise"
 )
@@ -116,10 +117,12 @@ type Fleet struct {
 	host   *supervise.Host
 	sock   *socketDir
 	starts chan struct{} // a token per process that may be starting
+	// traffic outlives the instances that count into it.
+	traffic *traffic.Recorder
 
 	ctx    context.Context // done once Close has lost its patience
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // drains and the janitor
+	wg     sync.WaitGroup // drains, the janitor and the recorder
 	quit   chan struct{}  // closed by Close: the janitor ends, drains are cut short
 
 	mu        sync.Mutex
@@ -157,6 +160,7 @@ func New(cfg Config) (*Fleet, error) {
 	f := &Fleet{
 		cfg: cfg, egress: egress, log: cfg.Logger, host: supervise.NewHost(), sock: sock,
 		starts:    make(chan struct{}, cfg.Limits.Starts),
+		traffic:   traffic.NewRecorder(nil),
 		quit:      make(chan struct{}),
 		instances: map[string]*instance{},
 		targets:   map[*ingress.Target]*instance{},
@@ -168,6 +172,7 @@ func New(cfg Config) (*Fleet, error) {
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	cfg.Router.SetPreview(f.preview)
 	f.wg.Go(f.reapPreviews)
+	f.wg.Go(func() { f.traffic.Run(f.quit) })
 	return f, nil
 }
 
@@ -288,6 +293,9 @@ func (f *Fleet) States() []workerd.VersionState {
 	}
 	return states
 }
+
+// Traffic is what the versions have answered; see plane.Runtime.
+func (f *Fleet) Traffic() *traffic.Recorder { return f.traffic }
 
 // Close stops every process. It grants requests in flight and waitUntil() their
 // time, but not beyond the end of ctx. Requests that arrive meanwhile are not

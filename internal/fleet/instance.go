@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/traffic"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 	"github.com/hybridge/terraform-provider-hybridge/internal/supervise"
 )
@@ -94,10 +95,16 @@ func (f *Fleet) acquire(v workerd.Version) (*instance, error) {
 		retiring: make(chan struct{}),
 	}
 	inst.target = ingress.NewTarget(v.WorkerName, v.WorkerID, v.ID, inst.mainPath)
+	inst.target.CountInto(f.traffic.Open(inst.trafficKey()))
 	f.instances[v.ID] = inst
 	f.targets[inst.target] = inst
 	f.wg.Go(inst.start)
 	return inst, nil
+}
+
+// trafficKey is under which the version is counted, whichever process runs it.
+func (i *instance) trafficKey() traffic.Key {
+	return traffic.Key{AccountID: i.version.AccountID, WorkerID: i.version.WorkerID, VersionID: i.version.ID}
 }
 
 // release ends a use. The last one retires the instance, after linger if that

@@ -72,7 +72,7 @@ func (a answer) id(t *testing.T) string {
 func try(t *testing.T, p *planetest.Plane, method, path, body string, headers ...string) answer {
 	t.Helper()
 	url := p.URL + path
-	if !strings.HasPrefix(path, "/client/") && !strings.HasPrefix(path, "/hybridge/") && path != "/metrics" {
+	if !strings.HasPrefix(path, "/client/") && !strings.HasPrefix(path, "/hybridge/") {
 		url = p.BaseURL + "/accounts/" + p.AccountID + path
 	}
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))

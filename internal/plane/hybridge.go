@@ -21,7 +21,7 @@ import (
 const hybridgePrefix = "/hybridge/v1"
 
 // capabilities name what clients may rely on beyond Cloudflare's API.
-var capabilities = []string{"deployments.if-match", "rollouts", "workers.delete-force"}
+var capabilities = []string{"analytics.invocations", "deployments.if-match", "rollouts", "workers.delete-force"}
 
 func (p *Plane) hybridgeRoutes() []route {
 	return []route{

@@ -63,6 +63,8 @@ func (p *Plane) windUp(ctx context.Context, ro registry.Rollout) error {
 		return err
 	}
 	switch {
+	case plan.finished(live, ro.Deployment):
+		return p.endRollout(ctx, ro, "succeeded", "nothing was left to do when "+reason)
 	case plan.Previous == "", plan.OnInterrupt == "hold":
 		return p.endRollout(ctx, ro, "held", reason)
 	case !slices.ContainsFunc(live.Shares, func(s registry.Share) bool { return s.VersionID == plan.Target }):
@@ -75,7 +77,7 @@ func (p *Plane) windUp(ctx context.Context, ro registry.Rollout) error {
 	}
 	// The state says that the driver has lost it, and the lease is kept for us meanwhile.
 	if ro.State != rolloutWindUp {
-		if ro, err = p.reg.NoteRollout(ctx, ro.ID, rolloutWindUp, p.now(), false, numbered(rolloutEventJSON{State: rolloutWindUp, DeploymentID: live.ID, Reason: reason})); err != nil {
+		if ro, err = p.note(ctx, ro.ID, registry.Note{State: rolloutWindUp, LeaseUntil: p.now()}, &rolloutEventJSON{State: rolloutWindUp, DeploymentID: live.ID, Reason: reason}); err != nil {
 			return endedMeanwhile(err)
 		}
 	}
@@ -93,12 +95,18 @@ func (p *Plane) windUp(ctx context.Context, ro registry.Rollout) error {
 	return p.endRollout(ctx, ro, "rolled_back", reason)
 }
 
+// finished reports whether the rollout's last deployment was all that its last step has.
+func (b rolloutPlan) finished(live registry.Deployment, made string) bool {
+	last := b.Steps[len(b.Steps)-1] // check has seen that there is one
+	return made != "" && live.ID == made && len(live.Shares) == 1 && live.Shares[0].VersionID == b.Target && last.BakeSeconds == 0 && len(last.Gates) == 0
+}
+
 func (p *Plane) endRollout(ctx context.Context, ro registry.Rollout, state, reason string) error {
 	live, _, err := p.reg.LiveDeployment(ctx, ro.WorkerID)
 	if err != nil {
 		return err
 	}
-	_, err = p.reg.NoteRollout(ctx, ro.ID, state, p.now(), true, numbered(rolloutEventJSON{State: state, DeploymentID: live.ID, Reason: reason}))
+	_, err = p.note(ctx, ro.ID, registry.Note{State: state, LeaseUntil: p.now(), Ended: true}, &rolloutEventJSON{State: state, DeploymentID: live.ID, Reason: reason})
 	return endedMeanwhile(err)
 }
 
@@ -124,6 +132,6 @@ func (p *Plane) checkRollout(ctx context.Context, w registry.Worker, id string) 
 	case ro.LeaseUntil.Before(p.now()):
 		return rolloutEnded(ro)
 	}
-	_, err = p.reg.NoteRollout(ctx, id, "", p.now().Add(p.rolloutLease), false, nil)
+	_, err = p.note(ctx, id, registry.Note{LeaseUntil: p.now().Add(p.rolloutLease)}, nil)
 	return err
 }

@@ -36,9 +36,9 @@ const (
 	logsRead        permission = "Logs Read"
 	logsWrite       permission = "Logs Write"
 	auditRead       permission = "Access: Audit Logs Read"
+	analyticsRead   permission = "Account Analytics Read"
 	userRead        permission = "User Details Read"
 	membershipsRead permission = "Memberships Read"
-	analyticsRead   permission = "Account Analytics Read"
 )
 
 // whoami is what every client asks for before it does anything.
@@ -47,7 +47,7 @@ var whoami = []permission{settingsRead, userRead, membershipsRead}
 // shorthands are sets of permission groups for the tokens that people need.
 var shorthands = map[string][]permission{
 	// deploy uploads and deploys. It never reads stored data, logs or the values of
-	// secrets (which nobody reads).
+	// secrets (which nobody reads). The figures are what a rollout's gates ask for.
 	"deploy": append([]permission{scriptsWrite, routesWrite, zoneRead, analyticsRead}, whoami...),
 	"read":   append([]permission{scriptsRead, routesRead, zoneRead, analyticsRead}, whoami...),
 	"data":   append([]permission{kvWrite, r2Write, d1Write, queuesWrite}, whoami...),
@@ -62,8 +62,7 @@ var shorthands = map[string][]permission{
 // knownPermissions are all the groups that a token of this plane can carry.
 var knownPermissions = []permission{
 	scriptsRead, scriptsWrite, routesRead, routesWrite, tailRead, kvRead, kvWrite, r2Read, r2Write, d1Read, d1Write,
-	queuesRead, queuesWrite, settingsRead, settingsWrite, zoneRead, logsRead, logsWrite, auditRead, userRead, membershipsRead,
-	analyticsRead,
+	queuesRead, queuesWrite, settingsRead, settingsWrite, zoneRead, logsRead, logsWrite, auditRead, analyticsRead, userRead, membershipsRead,
 }
 
 // ExpandPermissions turns shorthands (deploy, read, data, logs, audit, admin) and

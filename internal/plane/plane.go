@@ -15,6 +15,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/analytics"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 )
 
@@ -24,8 +25,8 @@ type Config struct {
 	Runtime  Runtime
 	Log      hclog.Logger
 	Ingress  Ingress
-	// Metrics, if not nil, answers /client/v4/graphql.
-	Metrics Metrics
+	// Callbacks are told of every change of a rollout.
+	Callbacks []Callback
 	// Version is that of this program, WorkerdVersion that of the runtime, e.g.
 	// "2026-11-17".
 	Version        string
@@ -52,11 +53,12 @@ type Plane struct {
 	runtime        Runtime
 	log            hclog.Logger
 	ingress        Ingress
-	metrics        Metrics
+	callbacks      []Callback
 	version        string
 	workerdVersion string
 	now            func() time.Time
 	routes         *table
+	analytics      *analytics.Schema
 	locks          locks
 
 	restorePatience, mendDelay, rolloutLease time.Duration
@@ -80,7 +82,7 @@ func New(c Config) (*Plane, error) {
 		return nil, errors.New("making a plane: it needs the scheme and the domain of its ingress")
 	}
 	p := &Plane{
-		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress, metrics: c.Metrics,
+		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress, callbacks: c.Callbacks,
 		version: c.Version, workerdVersion: c.WorkerdVersion, now: c.Now,
 		broken:          map[string]*breakage{},
 		restorePatience: cmp.Or(c.RestorePatience, DefaultRestorePatience),
@@ -89,6 +91,10 @@ func New(c Config) (*Plane, error) {
 	}
 	if p.now == nil {
 		p.now = time.Now
+	}
+	var err error
+	if p.analytics, err = analytics.NewSchema(); err != nil {
+		return nil, fmt.Errorf("making a plane: %w", err)
 	}
 	t, err := newTable(p.allRoutes())
 	if err != nil {
@@ -108,7 +114,7 @@ func (p *Plane) allRoutes() []route {
 	all = append(all, p.scriptsRoutes()...)
 	all = append(all, p.identityRoutes()...)
 	all = append(all, p.rolloutsRoutes()...)
-	all = append(all, p.analyticsRoutes()...)
+	all = append(all, p.figuresRoutes()...)
 	all = append(all, p.hybridgeRoutes()...)
 	return all
 }

@@ -21,6 +21,8 @@ type reply struct {
 	// raw, if set, writes the body itself instead of an envelope, after status and
 	// header have been sent. Its error can only be logged.
 	raw func(w http.ResponseWriter) error
+	// upgrade, if set, takes the connection over, and answers itself.
+	upgrade func(w http.ResponseWriter) error
 	// bare writes result without an envelope; for /hybridge/v1.
 	bare bool
 }
@@ -79,6 +81,8 @@ func writeReply(w http.ResponseWriter, r *reply) (status int, err error) {
 		status = http.StatusOK
 	}
 	switch {
+	case r.upgrade != nil:
+		return http.StatusSwitchingProtocols, r.upgrade(w)
 	case r.raw != nil:
 		w.WriteHeader(status)
 		return status, r.raw(w)

@@ -64,7 +64,13 @@ func (p *Plane) Restore(ctx context.Context) error {
 	if err := p.reg.ExtendLeases(ctx, p.now().Add(p.rolloutLease)); err != nil {
 		return fmt.Errorf("restoring the plane: %w", err)
 	}
+	if err := p.reg.ForgetCallbacks(ctx, p.now().Add(-2*callbackGiveUp)); err != nil {
+		return fmt.Errorf("restoring the plane: %w", err)
+	}
 	p.background.Go(p.watchLeases)
+	for _, c := range p.callbacks {
+		p.background.Go(func() { p.sendCallbacks(c) })
+	}
 
 	done := make(chan struct{})
 	p.background.Go(func() {

@@ -213,7 +213,7 @@ func (p *Plane) postTransition(r *request) (*reply, error) {
 	if !slices.Contains(rolloutStates, body.State) {
 		return nil, badRollout("state is none of a rollout.")
 	}
-	ro, err = p.reg.NoteRollout(r.Context(), ro.ID, body.State, p.now().Add(p.rolloutLease), slices.Contains(rolloutEnds, body.State), numbered(body))
+	ro, err = p.note(r.Context(), ro.ID, registry.Note{State: body.State, LeaseUntil: p.now().Add(p.rolloutLease), Ended: slices.Contains(rolloutEnds, body.State)}, &body)
 	if errors.Is(err, registry.ErrRolloutEnded) {
 		return nil, rolloutEnded(ro)
 	}
@@ -223,20 +223,12 @@ func (p *Plane) postTransition(r *request) (*reply, error) {
 	return &reply{bare: true, result: map[string]any{"sequence": ro.Sequence, "lease_seconds": p.rolloutLease.Seconds()}}, nil
 }
 
-// numbered writes an event once its number is known.
-func numbered(e rolloutEventJSON) func(int64, time.Time) (json.RawMessage, error) {
-	return func(sequence int64, at time.Time) (json.RawMessage, error) {
-		e.Sequence, e.At = sequence, stamp(at)
-		return json.Marshal(e)
-	}
-}
-
 func (p *Plane) putLease(r *request) (*reply, error) {
 	ro, err := p.rolloutOf(r)
 	if err != nil {
 		return nil, err
 	}
-	if ro, err = p.reg.NoteRollout(r.Context(), ro.ID, "", p.now().Add(p.rolloutLease), false, nil); errors.Is(err, registry.ErrRolloutEnded) {
+	if ro, err = p.note(r.Context(), ro.ID, registry.Note{LeaseUntil: p.now().Add(p.rolloutLease)}, nil); errors.Is(err, registry.ErrRolloutEnded) {
 		return nil, rolloutEnded(ro)
 	}
 	if err != nil {
@@ -302,6 +294,9 @@ func (p *Plane) getRolloutEvents(r *request) (*reply, error) {
 	ro, events, err := p.seenRollout(r, after)
 	if err != nil {
 		return nil, err
+	}
+	if wantsStream(r.Request) {
+		return p.streamRollout(r, ro, after)
 	}
 	list, err := decodeEvents(events)
 	return &reply{bare: true, result: map[string]any{"events": list, "sequence": ro.Sequence, "state": ro.State}}, err

@@ -5,6 +5,7 @@ package plane
 import (
 	"context"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/traffic"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
 
@@ -30,6 +31,10 @@ type Runtime interface {
 
 	// States lists the versions that are running or should be.
 	States() []workerd.VersionState
+
+	// Traffic is what the versions have answered, by their ids. It is the same one
+	// for as long as the Runtime lives.
+	Traffic() *traffic.Recorder
 }
 
 // VersionSource finds versions that are not part of a deployment, for preview

@@ -119,8 +119,7 @@ func TestRoutesAreSafeToShow(t *testing.T) {
 		if r.permission != public && r.permission != anyToken && !slices.Contains(knownPermissions, r.permission) {
 			t.Errorf("%s needs %q, which no token can have", name, r.permission)
 		}
-		// A query of GraphQL is a POST that changes nothing.
-		if r.method != http.MethodGet && r.permission != analyticsRead && !strings.HasSuffix(string(r.permission), " Write") {
+		if r.method != http.MethodGet && !strings.HasSuffix(string(r.permission), " Write") && r.pattern != apiPrefix+"/graphql" { // a question too long for a URL
 			t.Errorf("%s changes something with %q", name, r.permission)
 		}
 		if r.permission == public && !strings.HasPrefix(r.pattern, hybridgePrefix) {

@@ -171,7 +171,7 @@ func copyBody(w http.ResponseWriter, res *http.Response) error {
 		n, rerr := res.Body.Read(*buf)
 		if n > 0 {
 			if _, err := w.Write((*buf)[:n]); err != nil {
-				return fmt.Errorf("writing to the client: %w", err)
+				return fmt.Errorf("%w: %w", errClientWrite, err)
 			}
 			left -= int64(n)
 			if left != 0 && rerr == nil { // the server itself flushes at the end
@@ -179,7 +179,7 @@ func copyBody(w http.ResponseWriter, res *http.Response) error {
 					flush = http.NewResponseController(w).Flush
 				}
 				if err := flush(); err != nil {
-					return fmt.Errorf("writing to the client: %w", err)
+					return fmt.Errorf("%w: %w", errClientWrite, err)
 				}
 			}
 		}

@@ -18,23 +18,24 @@ const (
 )
 
 // pick chooses a version: an override first, then the affinity key, then
-// chance. It returns nil if nothing is deployed.
-func (e *entry) pick(h http.Header) *Target {
+// chance. It returns nil if nothing is deployed. marked says that an override
+// decided.
+func (e *entry) pick(h http.Header) (t *Target, marked bool) {
 	if len(e.Shares) == 0 {
-		return nil
+		return nil, false
 	}
 	if values := h[versionOverridesHeader]; len(values) > 0 {
 		if t := e.overridden(values); t != nil {
-			return t
+			return t, true
 		}
 	}
 	if len(e.Shares) == 1 {
-		return e.Shares[0].Target
+		return e.Shares[0].Target, false
 	}
 	if keys := h[versionKeyHeader]; len(keys) > 0 && keys[0] != "" {
-		return e.at(keyPosition(e.WorkerID, keys[0]))
+		return e.at(keyPosition(e.WorkerID, keys[0])), false
 	}
-	return e.at(rand.Float64() * 100)
+	return e.at(rand.Float64() * 100), false
 }
 
 // at returns the version that owns position x of [0,100). The newest owns the

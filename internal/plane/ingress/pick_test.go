@@ -42,8 +42,8 @@ func TestAKeyNeverFlipsBackWhileTheNewVersionGrows(t *testing.T) {
 		n := 0
 		for k := range keys {
 			h := header(versionKeyHeader, fmt.Sprintf("user-%d", k))
-			onNew := e.pick(h).versionID == idNew
-			if again := e.pick(h).versionID == idNew; again != onNew {
+			onNew := picked(e, h).versionID == idNew
+			if again := picked(e, h).versionID == idNew; again != onNew {
 				t.Fatalf("key %d is answered by two versions at %v%%", k, percentage)
 			}
 			if moved[k] && !onNew {
@@ -82,7 +82,7 @@ func TestChanceFollowsTheWeights(t *testing.T) {
 		e := split(percentage)
 		n := 0
 		for range 5000 {
-			if e.pick(nil).versionID == idNew {
+			if picked(e, nil).versionID == idNew {
 				n++
 			}
 		}
@@ -128,7 +128,7 @@ func TestOverrides(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := http.Header{versionOverridesHeader: tt.values}
-			if got := split(0).pick(h).versionID; got != tt.want {
+			if got := picked(split(0), h).versionID; got != tt.want {
 				t.Errorf("%q: got %s, want %s", tt.values, got, tt.want)
 			}
 		})
@@ -138,7 +138,7 @@ func TestOverrides(t *testing.T) {
 func TestAnOverrideBeatsAKey(t *testing.T) {
 	t.Parallel()
 	h := header(versionKeyHeader, "user-1", versionOverridesHeader, `api="`+idOld+`"`)
-	if got := split(100).pick(h).versionID; got != idOld {
+	if got := picked(split(100), h).versionID; got != idOld {
 		t.Errorf("got %s", got)
 	}
 }
@@ -230,7 +230,7 @@ func FuzzOverridesNeverReachOutsideTheDeployment(f *testing.F) {
 	f.Fuzz(func(t *testing.T, overrides, key string) {
 		e := split(50)
 		h := http.Header{versionOverridesHeader: {overrides}, versionKeyHeader: {key}}
-		got := e.pick(h)
+		got := picked(e, h)
 		if got == nil || got.versionID != idOld && got.versionID != idNew {
 			t.Fatalf("%q: picked %v", overrides, got)
 		}
@@ -250,4 +250,9 @@ func FuzzHostsNeverPanicAndAreStable(f *testing.F) {
 			t.Fatalf("%q: %q + %q", n, prefix, suffix)
 		}
 	})
+}
+
+func picked(e *entry, h http.Header) *Target {
+	t, _ := e.pick(h)
+	return t
 }

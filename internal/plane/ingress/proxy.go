@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/traffic"
 )
 
 // statusClientGone is what the access log says of a request whose client did
@@ -27,8 +29,9 @@ type requestLog struct {
 	version string
 	ray     string
 	status  int
-	outcome Outcome
 	err     error
+	outcome traffic.Outcome
+	marked  bool // chose its version by a preview URL or an override
 }
 
 // ServeHTTP answers a request from outside: it finds the Worker by host, picks
@@ -47,7 +50,8 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	entry.worker = route.WorkerName
-	t, release, err := r.pickFor(req, route, prefix)
+	t, release, marked, err := r.pickFor(req, route, prefix)
+	entry.marked = marked
 	switch {
 	case err != nil:
 		entry.err = err
@@ -69,27 +73,29 @@ func (r *Router) Service(workerID string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		entry := requestLog{start: time.Now()}
 		defer r.logRequest(req, &entry)
-		t, release, err := r.Pick(workerID, req.Header)
+		t, release, marked, err := r.pick(workerID, req.Header)
 		if err != nil {
 			refuse(w, &entry, http.StatusNotFound, "error code: 1042\nservice binding: "+err.Error())
 			return
 		}
 		defer release()
-		entry.worker = t.workerName
+		entry.worker, entry.marked = t.workerName, marked
 		r.forward(w, req, t, nil, &entry)
 	})
 }
 
-// pickFor picks the version that answers req; t is nil if there is none.
-func (r *Router) pickFor(req *http.Request, route *entry, prefix string) (t *Target, release func(), err error) {
+// pickFor picks the version that answers req; t is nil if there is none. marked
+// says that the client asked for that very version.
+func (r *Router) pickFor(req *http.Request, route *entry, prefix string) (t *Target, release func(), marked bool, err error) {
 	if prefix != "" {
-		return r.pickPreview(req.Context(), route, prefix)
+		t, release, err = r.pickPreview(req.Context(), route, prefix)
+		return t, release, true, err
 	}
-	t, release, err = r.Pick(route.WorkerID, req.Header)
+	t, release, marked, err = r.pick(route.WorkerID, req.Header)
 	if err != nil { // unknown now, or nothing live: the same to the client
-		return nil, nil, nil //nolint:nilerr // the caller answers as for an unknown host
+		return nil, nil, false, nil //nolint:nilerr // the caller answers as for an unknown host
 	}
-	return t, release, nil
+	return t, release, marked, nil
 }
 
 func (r *Router) pickPreview(ctx context.Context, route *entry, prefix string) (*Target, func(), error) {
@@ -114,15 +120,20 @@ func (r *Router) pickPreview(ctx context.Context, route *entry, prefix string) (
 // forward brings one request to t and its response back.
 func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id *identity, entry *requestLog) {
 	entry.version = t.versionID
-	defer func() { t.stats.observe(entry.outcome, entry.status, time.Since(entry.start)) }()
-
 	buf := headBuffers.Get().(*[]byte)
 	head, ok := appendRequestHead((*buf)[:0], req, id)
 	defer func() { *buf = head[:0]; headBuffers.Put(buf) }()
 	if !ok || req.Method == http.MethodConnect {
 		refuse(w, entry, http.StatusBadRequest, "this request cannot be passed on to a Worker")
-		return
+		return // nor does it count: no version has seen it
 	}
+	t.markServed()
+	counted := false
+	defer func() {
+		if !counted {
+			t.count(entry)
+		}
+	}()
 
 	x, err := start(w, req, t, head)
 	if x.bodyPending() && req.ProtoMajor == 1 {
@@ -132,8 +143,9 @@ func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id
 	}
 	if err != nil {
 		entry.err = err
-		if req.Context().Err() != nil {
-			entry.status, entry.outcome = statusClientGone, ClientDisconnected
+		entry.outcome = interrupted(req, err)
+		if entry.outcome == traffic.ClientDisconnected {
+			entry.status = statusClientGone
 		} else {
 			x.blame(w, t, entry)
 		}
@@ -143,23 +155,26 @@ func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id
 		return
 	}
 	entry.status = x.res.StatusCode
-	if threw(x.res) {
-		entry.outcome = ScriptThrew
-	}
 	if x.res.StatusCode == http.StatusSwitchingProtocols && !wantsWebSocket(req) {
 		// Behind this there is no HTTP any more, and the client does not know.
-		entry.err, entry.outcome = errUnaskedUpgrade, InternalError
+		entry.err, entry.outcome = errUnaskedUpgrade, traffic.InternalError
 		refuse(w, entry, http.StatusBadGateway, "Worker "+t.workerName+" switched protocols, which nobody had asked for")
 		x.abandon(w)
 		return
 	}
 	if x.res.StatusCode == http.StatusSwitchingProtocols {
 		defer func() { _ = x.c.Close() }()
+		// A WebSocket may last for days: what it took is the time to this point.
+		t.count(entry)
+		counted = true
 		if err := x.upgrade(w, &r.tunnels); err != nil {
 			entry.err = err
 			refuse(w, entry, http.StatusBadGateway, "the connection cannot be upgraded")
 		}
 		return
+	}
+	if x.threw() {
+		entry.outcome = traffic.ScriptThrew
 	}
 	h := w.Header()
 	closing := h["Connection"]
@@ -172,9 +187,9 @@ func (r *Router) forward(w http.ResponseWriter, req *http.Request, t *Target, id
 	}
 	w.WriteHeader(x.res.StatusCode)
 	if err := x.finish(w, t); err != nil {
-		entry.err, entry.outcome = err, ScriptThrew
-		if req.Context().Err() != nil {
-			entry.status, entry.outcome = statusClientGone, ClientDisconnected
+		entry.err, entry.outcome = err, interrupted(req, err)
+		if entry.outcome == traffic.ClientDisconnected {
+			entry.status = statusClientGone
 		}
 		// The client must not take a part for the whole.
 		panic(http.ErrAbortHandler)
@@ -188,13 +203,13 @@ func (x *exchange) blame(w http.ResponseWriter, t *Target, entry *requestLog) {
 		select {
 		case <-x.body.done:
 			if errors.Is(x.body.err, errClientBody) {
+				entry.outcome = traffic.ClientDisconnected
 				refuse(w, entry, http.StatusBadRequest, "the request's body is malformed or broke off")
 				return
 			}
 		default: // it is still being sent
 		}
 	}
-	entry.outcome = InternalError
 	refuse(w, entry, http.StatusBadGateway, "error code: 1101\nWorker "+t.workerName+" did not answer")
 }
 
@@ -238,6 +253,9 @@ func (r *Router) logRequest(req *http.Request, e *requestLog) {
 		"host", req.Host,
 		"path", req.URL.Path, // the query may carry secrets
 		"ray", e.ray,
+	}
+	if e.outcome != traffic.Success {
+		args = append(args, "outcome", e.outcome.String())
 	}
 	if e.err != nil {
 		args = append(args, "error", e.err)

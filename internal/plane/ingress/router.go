@@ -59,8 +59,6 @@ type Router struct {
 	routes  map[string]*entry
 	nextSeq uint64
 
-	recorder recorder
-
 	table   atomic.Pointer[table]
 	preview atomic.Pointer[PreviewFunc]
 	tunnels tunnels
@@ -68,10 +66,7 @@ type Router struct {
 
 // New returns a Router without routes. Requests are logged to log at info.
 func New(log hclog.Logger) *Router {
-	r := &Router{
-		log: log, routes: make(map[string]*entry),
-		recorder: recorder{last: map[*Target]Counts{}, versions: map[string][]second{}},
-	}
+	r := &Router{log: log, routes: make(map[string]*entry)}
 	r.table.Store(&table{})
 	return r
 }
@@ -84,7 +79,6 @@ func (r *Router) Set(route Route) {
 	defer r.mu.Unlock()
 	r.nextSeq++
 	r.routes[route.WorkerID] = newEntry(route, r.nextSeq)
-	r.recorder.follow(route.Shares)
 	r.table.Store(buildTable(r.routes))
 }
 
@@ -112,22 +106,28 @@ func (r *Router) CloseUpgraded() { r.tunnels.closeAll() }
 // release exactly once, when the request or connection is over.
 // The error is ErrUnknownWorker or ErrNotDeployed.
 func (r *Router) Pick(workerID string, h http.Header) (t *Target, release func(), err error) {
+	t, release, _, err = r.pick(workerID, h)
+	return t, release, err
+}
+
+// pick is Pick, and says whether it was an override that decided.
+func (r *Router) pick(workerID string, h http.Header) (t *Target, release func(), marked bool, err error) {
 	for {
 		e := r.table.Load().workers[workerID]
 		if e == nil {
-			return nil, nil, ErrUnknownWorker
+			return nil, nil, false, ErrUnknownWorker
 		}
-		t := e.pick(h)
+		t, marked := e.pick(h)
 		if t == nil {
-			return nil, nil, ErrNotDeployed
+			return nil, nil, false, ErrNotDeployed
 		}
 		if t.Acquire() {
-			return t, t.release, nil
+			return t, t.release, marked, nil
 		}
 		if r.table.Load().workers[workerID] == e {
 			// The owner retired a Target that is still routed: looking again would
 			// find it again.
-			return nil, nil, ErrNotDeployed
+			return nil, nil, false, ErrNotDeployed
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/traffic"
 )
 
 // Target is one running version behind a unix socket. It counts what is in
@@ -22,7 +24,8 @@ type Target struct {
 	socketPath string
 
 	upstream *upstream
-	stats    Stats
+	counters *traffic.Counters
+	served   atomic.Bool
 
 	inflight atomic.Int64
 	retired  atomic.Bool
@@ -40,6 +43,7 @@ func NewTarget(workerName, workerID, versionID, socketPath string) *Target {
 		versionID:  versionID,
 		socketPath: socketPath,
 		upstream:   newUpstream(socketPath),
+		counters:   new(traffic.Counters),
 		drained:    make(chan struct{}),
 	}
 	t.release = t.Release
@@ -58,8 +62,18 @@ func (t *Target) VersionID() string { return t.versionID }
 // SocketPath is the unix socket on which the version listens.
 func (t *Target) SocketPath() string { return t.socketPath }
 
-// Stats are the Target's counters.
-func (t *Target) Stats() *Stats { return &t.stats }
+// CountInto makes the Target count into c, which may be the counters of other
+// processes of the version too. It MUST be called before the Target is routed to.
+func (t *Target) CountInto(c *traffic.Counters) { t.counters = c }
+
+// Served reports whether a request has been passed on to the version.
+func (t *Target) Served() bool { return t.served.Load() }
+
+func (t *Target) markServed() {
+	if !t.served.Load() { // a store each time would take the line from other cores
+		t.served.Store(true)
+	}
+}
 
 // Acquire counts one more use and reports whether the Target may be used. When
 // it returns true the caller MUST call Release exactly once; when it returns
@@ -95,15 +109,6 @@ func (t *Target) Retire() {
 // Drained is closed once the Target is retired and its last use has ended.
 // It says nothing about a Worker's waitUntil: grant that time afterwards.
 func (t *Target) Drained() <-chan struct{} { return t.drained }
-
-func (t *Target) isDrained() bool {
-	select {
-	case <-t.drained:
-		return true
-	default:
-		return false
-	}
-}
 
 // InFlight is the number of uses now, upgraded connections included.
 func (t *Target) InFlight() int64 { return t.inflight.Load() }

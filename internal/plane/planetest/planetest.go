@@ -43,8 +43,6 @@ type Options struct {
 	// Token is the text of the administrator's token; empty means a new one. It
 	// must be given together with a Dir that has one.
 	Token string
-	// Metrics are what the plane answers GraphQL queries from.
-	Metrics plane.Metrics
 	// Wrap goes around the API's handler, e.g. to inject faults.
 	Wrap func(http.Handler) http.Handler
 	// OnApply is the Runtime's hook from the start, for what Restore does.
@@ -53,6 +51,8 @@ type Options struct {
 	RestorePatience, MendDelay time.Duration
 	// RolloutLease is the plane's; 0 is its default.
 	RolloutLease time.Duration
+	// Callbacks are told of rollouts.
+	Callbacks []plane.Callback
 	// Now is the plane's clock.
 	Now func() time.Time
 }
@@ -97,7 +97,7 @@ func New(t testing.TB, o Options) *Plane {
 	})
 	config := plane.Config{
 		Registry: p.Registry, Log: log, Version: "0.0.0-test", WorkerdVersion: "2026-11-17", Now: o.Now,
-		RestorePatience: o.RestorePatience, MendDelay: o.MendDelay, Metrics: o.Metrics, RolloutLease: o.RolloutLease,
+		RestorePatience: o.RestorePatience, MendDelay: o.MendDelay, RolloutLease: o.RolloutLease, Callbacks: o.Callbacks,
 		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: 8787},
 	}
 	var fl *fleet.Fleet

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/traffic"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
 
@@ -27,6 +28,7 @@ type Runtime struct {
 	running   map[string]Running
 	validated []workerd.Version
 	applies   int
+	traffic   *traffic.Recorder
 }
 
 // Running is what was applied last for a Worker.
@@ -92,6 +94,16 @@ func (r *Runtime) States() []workerd.VersionState {
 		return r.OnStates(states)
 	}
 	return states
+}
+
+// Traffic is empty but for what the test counts.
+func (r *Runtime) Traffic() *traffic.Recorder {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.traffic == nil {
+		r.traffic = traffic.NewRecorder(nil)
+	}
+	return r.traffic
 }
 
 // Running is what was applied last for the Worker of that name.

@@ -65,9 +65,21 @@ func (r *Registry) CreateRollout(ctx context.Context, ro Rollout) (out Rollout, 
 	return out, err
 }
 
-// NoteRollout appends an event, sets the state, renews the lease, and ends the rollout if
-// ended says so. event gets the number of the event and returns its JSON; nil appends none.
-func (r *Registry) NoteRollout(ctx context.Context, id, state string, leaseUntil time.Time, ended bool, event func(sequence int64, at time.Time) (json.RawMessage, error)) (out Rollout, err error) {
+// Note is a change of a rollout.
+type Note struct {
+	State      string // "" leaves it as it is
+	LeaseUntil time.Time
+	Ended      bool
+	// Event gets the rollout as it will be, and the time, and returns the event's JSON; nil
+	// appends none. Callback returns what is told to each of URLs.
+	Event    func(Rollout, time.Time) (json.RawMessage, error)
+	Callback func(Rollout, time.Time) (json.RawMessage, error)
+	URLs     []string
+}
+
+// NoteRollout changes a rollout that goes on; one that has ended gives ErrRolloutEnded, and
+// is returned. What is to be told of it is stored in the same transaction.
+func (r *Registry) NoteRollout(ctx context.Context, id string, note Note) (out Rollout, err error) {
 	err = r.update(ctx, "noting a change of the rollout "+id, func(tx *sql.Tx) error {
 		ro, err := scanRollout(tx.QueryRowContext(ctx, `SELECT `+rolloutColumns+` FROM rollouts WHERE id = ?`, id))
 		if err != nil {
@@ -77,20 +89,23 @@ func (r *Registry) NoteRollout(ctx context.Context, id, state string, leaseUntil
 			return ErrRolloutEnded
 		}
 		now := r.stamp()
-		ro.UpdatedOn, ro.LeaseUntil = now, leaseUntil
-		if state != "" {
-			ro.State = state
+		ro.UpdatedOn, ro.LeaseUntil = now, note.LeaseUntil
+		if note.State != "" {
+			ro.State = note.State
 		}
-		if ended {
+		if note.Ended {
 			ro.EndedOn = &now
 		}
-		if event != nil {
+		if note.Event != nil {
 			ro.Sequence++
-			text, err := event(ro.Sequence, now)
+			text, err := note.Event(ro, now)
 			if err != nil {
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, `INSERT INTO rollout_events (rollout_id, sequence, at, event) VALUES (?, ?, ?, ?)`, id, ro.Sequence, now.UnixMicro(), string(text)); err != nil {
+				return err
+			}
+			if err := queueCallbacks(ctx, tx, ro, note, now); err != nil {
 				return err
 			}
 		}
@@ -100,7 +115,7 @@ func (r *Registry) NoteRollout(ctx context.Context, id, state string, leaseUntil
 		}
 		out = ro
 		return oneRow(tx.ExecContext(ctx, `UPDATE rollouts SET updated_on = ?, ended_on = ?, lease_until = ?, state = ?, sequence = ? WHERE id = ?`,
-			now.UnixMicro(), endedOn, leaseUntil.UnixMicro(), ro.State, ro.Sequence, id))
+			now.UnixMicro(), endedOn, note.LeaseUntil.UnixMicro(), ro.State, ro.Sequence, id))
 	})
 	return out, err
 }

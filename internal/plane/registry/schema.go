@@ -131,7 +131,21 @@ var migrations = [...]string{
 		at         INTEGER NOT NULL,
 		event      TEXT NOT NULL,           -- JSON
 		PRIMARY KEY (rollout_id, sequence)
-	) STRICT, WITHOUT ROWID;`,
+	) STRICT, WITHOUT ROWID;
+
+	-- What is still to be told to somebody. rollout_id is no foreign key: it is told
+	-- although the Worker may be gone.
+	CREATE TABLE callbacks (
+		seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+		url        TEXT NOT NULL,
+		rollout_id TEXT NOT NULL,
+		message_id TEXT NOT NULL,
+		body       TEXT NOT NULL,           -- JSON
+		created_on INTEGER NOT NULL,
+		attempts   INTEGER NOT NULL,
+		next_on    INTEGER NOT NULL
+	) STRICT;
+	CREATE INDEX callbacks_order ON callbacks(url, rollout_id, seq);`,
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -28,6 +29,10 @@ type Plane struct {
 	// Faults stand between the provider and the plane, and record requests.
 	Faults *fault.Script
 }
+
+// RolloutLease is that of a Plane: shorter than usual, so that no test waits for long for
+// the end of a rollout whose driver is gone.
+const RolloutLease = 2 * time.Second
 
 // NewPlane starts a plane that lives as long as the test.
 func NewPlane(t testing.TB) *Plane {
@@ -49,12 +54,15 @@ func NewPlane(t testing.TB) *Plane {
 	runtime := &Runtime{}
 	p, err := plane.New(plane.Config{
 		Registry: reg, Runtime: runtime, Log: hclog.NewNullLogger(), Version: "test", WorkerdVersion: "none",
-		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: 8787},
+		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: 8787}, RolloutLease: RolloutLease,
 	})
 	if err != nil {
 		t.Fatalf("making the plane: %v", err)
 	}
 	t.Cleanup(p.Close)
+	if err := p.Restore(ctx); err != nil {
+		t.Fatalf("restoring the plane: %v", err)
+	}
 	faults := &fault.Script{}
 	server := httptest.NewServer(faults.Handler(p.Handler()))
 	t.Cleanup(server.Close)

@@ -99,6 +99,16 @@ func (p *RealPlane) Somebody(t testing.TB) *cloudflare.Client {
 // VERSION and these bindings, and returns its id.
 func (p *RealPlane) Upload(t testing.TB, worker, source string, bindings ...map[string]any) string {
 	t.Helper()
+	id, err := p.TryUpload(t, worker, source, bindings...)
+	if err != nil {
+		t.Fatalf("uploading a version: %v", err)
+	}
+	return id
+}
+
+// TryUpload is Upload for what may be refused.
+func (p *RealPlane) TryUpload(t testing.TB, worker, source string, bindings ...map[string]any) (string, error) {
+	t.Helper()
 	body, err := json.Marshal(map[string]any{
 		"main_module": "index.js", "compatibility_date": "2026-01-01",
 		"bindings": append([]map[string]any{{"type": "version_metadata", "name": "VERSION"}}, bindings...),
@@ -113,7 +123,7 @@ func (p *RealPlane) Upload(t testing.TB, worker, source string, bindings ...map[
 		return io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
 	}})
 	if err != nil {
-		t.Fatalf("uploading a version: %v", err)
+		return "", err
 	}
-	return v.ID
+	return v.ID, nil
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/traffic"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
 
@@ -22,6 +23,8 @@ type Runtime struct {
 	// Refuse, if not nil, is asked about each version that is uploaded; an error of
 	// type *workerd.InvalidVersionError is what workerd would give.
 	Refuse func(workerd.Version) error
+
+	traffic *traffic.Recorder
 }
 
 // Validate implements plane.Runtime.
@@ -58,6 +61,16 @@ func (r *Runtime) States() []workerd.VersionState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.states
+}
+
+// Traffic implements plane.Runtime. It is empty but for what the test counts.
+func (r *Runtime) Traffic() *traffic.Recorder {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.traffic == nil {
+		r.traffic = traffic.NewRecorder(nil)
+	}
+	return r.traffic
 }
 
 // SetStates sets what States gives from now on.

@@ -19,6 +19,9 @@ const (
 	leaseRenewal = 5 * time.Second
 	// reportPatience bounds one report: the rollout is more than what is told of it.
 	reportPatience = 5 * time.Second
+	// What decides whether the plane acts in our place, the beginning and the end, is
+	// repeated some times, after pauses that double.
+	reportPause, reportRepeats = 250 * time.Millisecond, 3
 )
 
 // driver connects a rollout with its plane: it is rollout.Live and rollout.Reporter, and
@@ -28,6 +31,8 @@ type driver struct {
 	plan    rollout.Plan
 	id      string
 	kept    bool // the plane keeps this rollout
+	// unreported says that the plane does not know of the end.
+	unreported bool
 	// seen is what the plane has last said to be live.
 	seen *cloudflare.Deployment
 
@@ -55,7 +60,16 @@ func (d *driver) announce(ctx context.Context) error {
 		announced.Steps = append(announced.Steps, announcedStep(s.Percentage, s.Bake, s.Gates))
 	}
 	announced.Steps = append(announced.Steps, announcedStep(100, d.plan.FinalBake, d.plan.FinalGates))
-	if err := r.plane.Client.StartRollout(ctx, r.plan.Worker.ValueString(), announced); err != nil {
+	err := d.persist(ctx, func(ctx context.Context) error {
+		return r.plane.Client.StartRollout(ctx, r.plan.Worker.ValueString(), announced)
+	})
+	if err != nil {
+		if !cloudflare.IsConflict(err) {
+			// It may have begun all the same: then nobody should wait for its end.
+			d.kept = true
+			d.Report(ctx, rollout.Transition{State: rollout.Unknown, Reason: "its driver could not begin"})
+			d.kept = false
+		}
 		return err
 	}
 	d.kept = true
@@ -64,6 +78,19 @@ func (d *driver) announce(ctx context.Context) error {
 	d.stop = stop
 	d.renewal.Go(func() { d.renew(renewing) })
 	return nil
+}
+
+// persist makes a call that may be repeated, until its outcome is known or there is no hope.
+func (d *driver) persist(ctx context.Context, call func(context.Context) error) error {
+	for pause := reportPause; ; pause *= 2 {
+		err := call(ctx)
+		if err == nil || !cloudflare.IsUncertain(err) || pause > reportPause<<reportRepeats {
+			return err
+		}
+		if (rollout.SystemClock{}).Sleep(ctx, pause) != nil {
+			return err
+		}
+	}
 }
 
 func announcedStep(percentage float64, bake time.Duration, gates []string) cloudflare.RolloutStep {
@@ -170,7 +197,15 @@ func (d *driver) Report(ctx context.Context, t rollout.Transition) {
 	// The end is reported, too, if it is the end of the run.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportPatience)
 	defer cancel()
-	if err := d.release.plane.Client.ReportRollout(ctx, d.release.plan.Worker.ValueString(), d.id, reported); err != nil {
+	report := func(ctx context.Context) error {
+		return d.release.plane.Client.ReportRollout(ctx, d.release.plan.Worker.ValueString(), d.id, reported)
+	}
+	err := report(ctx)
+	if t.State.Ended() && err != nil {
+		err = d.persist(ctx, report)
+		d.unreported = err != nil && !cloudflare.IsConflict(err) && !cloudflare.IsNotFound(err)
+	}
+	if err != nil {
 		tflog.Warn(ctx, "rollout: a transition could not be reported", map[string]any{"error": err.Error()})
 	}
 }

@@ -86,7 +86,7 @@ type interceptor struct {
 	plane http.Handler
 	// at is the deployment, from 1, before or after which the run dies; 0: none.
 	at     atomic.Int64
-	before bool
+	before atomic.Bool
 	seen   atomic.Int64
 	now    chan struct{}
 	dead   chan struct{}
@@ -97,7 +97,7 @@ func (i *interceptor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		i.plane.ServeHTTP(w, r)
 		return
 	}
-	if !i.before {
+	if !i.before.Load() {
 		i.plane.ServeHTTP(httptest.NewRecorder(), r)
 	}
 	close(i.now)
@@ -217,7 +217,7 @@ func TestARunThatIsKilledIsTakenUpByTheNext(t *testing.T) {
 				t.Parallel()
 				o := newOperator(t, killedConfig)
 				first := o.apply("one").Only()
-				o.calls.before = before
+				o.calls.before.Store(before)
 				o.calls.at.Store(at)
 				out, killed, err := o.tf.Kill(t.Context(), o.calls.now, apply("two")...)
 				close(o.calls.dead)
@@ -257,7 +257,7 @@ func TestThePlaneGoesBackForARunThatIsKilled(t *testing.T) {
 	o := newOperator(t, killedConfig)
 	first := o.apply("one").Only()
 	o.calls.at.Store(3) // the version has 10 %
-	o.calls.before = true
+	o.calls.before.Store(true)
 	if out, killed, err := o.tf.Kill(t.Context(), o.calls.now, apply("two")...); err != nil || !killed {
 		t.Fatalf("the run was not killed (%v):\n%s", err, out)
 	}
