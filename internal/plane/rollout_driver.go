@@ -34,24 +34,18 @@ func (p *Plane) postRollout(r *request) (*reply, error) {
 			return nil, orElse(err, versionNotFound(id))
 		}
 	}
-	// The Worker's lock keeps a deletion from coming in between.
-	w, ctx, done, err := p.beginSwitch(r.Context(), w)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
 	text, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	ro, err := p.reg.CreateRollout(ctx, registry.Rollout{ID: body.ID, WorkerID: w.ID, Plan: text, State: "deploying"})
+	ro, err := p.reg.CreateRollout(r.Context(), registry.Rollout{ID: body.ID, WorkerID: w.ID, Plan: text, State: "deploying"})
 	switch {
 	case errors.Is(err, registry.ErrRolloutActive):
 		return nil, p.rolloutActive(ro)
 	case errors.Is(err, registry.ErrRolloutExists):
 		return nil, fail(http.StatusConflict, codeConcurrent, "There is another rollout with the id %s: make a new id for each.", body.ID)
 	case err != nil:
-		return nil, err
+		return nil, orElse(err, workerNotFound(w.Name))
 	}
 	if ro.EndedOn == nil {
 		p.beginLease(ro)

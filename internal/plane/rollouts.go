@@ -122,6 +122,11 @@ func (b rolloutPlan) check() error {
 	case len(b.Steps) == 0 || len(b.Steps) > 100:
 		return badRollout("steps must be 1 to 100, the last one at 100 percent among them.")
 	}
+	for _, step := range b.Steps {
+		if !(step.Percentage >= 0 && step.Percentage <= 100) || step.BakeSeconds < 0 {
+			return badRollout("the percentage of a step is 0 to 100, and it lasts 0 seconds or more.")
+		}
+	}
 	return nil
 }
 

@@ -133,7 +133,7 @@ func (p *Plane) actForDriver(ctx context.Context, w registry.Worker, ro registry
 	case live.ID != ours:
 		return p.endRollout(ctx, ro, "overtaken", reason+", and somebody else has deployed")
 	case plan.finished(live, ro.Deployment):
-		return p.endRollout(ctx, ro, "succeeded", "nothing was left to do when "+reason)
+		return p.endRollout(ctx, ro, "succeeded", reason+", and nothing was left to do")
 	case plan.Previous == "" || plan.OnInterrupt == "hold":
 		return p.endRollout(ctx, ro, "held", reason)
 	case !slices.ContainsFunc(live.Shares, func(s registry.Share) bool { return s.VersionID == plan.Target }):
