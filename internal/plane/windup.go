@@ -168,10 +168,11 @@ func (p *Plane) actForDriver(ctx context.Context, w registry.Worker, ro registry
 	return nil
 }
 
-// finished reports whether the rollout's last deployment was all that its last step has.
+// finished reports whether the rollout's last deployment was all that its last step has. A
+// Worker's first deployment has all gates after it.
 func (b rolloutPlan) finished(live registry.Deployment, made string) bool {
 	last := b.Steps[len(b.Steps)-1] // check has seen that there is one
-	return made != "" && live.ID == made && len(live.Shares) == 1 && live.Shares[0].VersionID == b.Target && last.BakeSeconds == 0 && len(last.Gates) == 0
+	return b.Previous != "" && made != "" && live.ID == made && len(live.Shares) == 1 && live.Shares[0].VersionID == b.Target && last.BakeSeconds == 0 && len(last.Gates) == 0
 }
 
 // endRollout ends a rollout in the place of its driver.

@@ -100,6 +100,7 @@ func TestThePlaneActsForADriverThatIsSilent(t *testing.T) {
 			states: "rolling_back rolled_back", live: "old 100; the driver is gone",
 		},
 		"the previous version was deleted": {
+			plan: map[string]any{"steps": []map[string]any{{"percentage": 100, "bake_seconds": 0, "gates": []string{"health"}}}},
 			act: func(d *driver) {
 				d.mustStep(100)
 				call(d.t, d.p, http.MethodDelete, "/workers/workers/api/versions/"+d.old, "")
