@@ -3,14 +3,12 @@
 package plane
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"io"
-	"math/rand/v2"
-	"net/http"
-	"strconv"
+	"errors"
+	"net/url"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -21,138 +19,152 @@ import (
 // Callback is a URL that is told of every change of a rollout, as Standard Webhooks say
 // (https://www.standardwebhooks.com).
 type Callback struct {
-	URL    string
+	URL    string // it may be a secret by itself
 	Secret []byte // the key of the signature
 }
 
-const (
-	// callbackLook is how often the queue is looked at.
-	callbackLook = 500 * time.Millisecond
-	// callbackTimeout is for one attempt.
-	callbackTimeout = 15 * time.Second
-	// callbackGiveUp is how long something is tried to be told.
-	callbackGiveUp = 24 * time.Hour
-	// The pauses between attempts double, from the first to the longest.
-	callbackFirstPause, callbackLongestPause = time.Second, 5 * time.Minute
-	// callbackAnswer is how much of an answer is read, so that its connection can be used again.
-	callbackAnswer = 16 << 10
-)
-
-// note changes a rollout, and queues what is to be told of it.
-func (p *Plane) note(ctx context.Context, id string, n registry.Note, event *rolloutEventJSON) (registry.Rollout, error) {
-	if event != nil {
-		numbered := func(ro registry.Rollout, at time.Time) rolloutEventJSON {
-			e := *event
-			e.Sequence, e.At = ro.Sequence, stamp(at)
-			return e
-		}
-		n.Event = func(ro registry.Rollout, at time.Time) (json.RawMessage, error) {
-			return json.Marshal(numbered(ro, at))
-		}
-		n.Callback = func(ro registry.Rollout, at time.Time) (json.RawMessage, error) { return told(ro, numbered(ro, at)) }
-		for _, c := range p.callbacks {
-			n.URLs = append(n.URLs, c.URL)
-		}
-	}
-	return p.reg.NoteRollout(ctx, id, n)
+// receiver is a Callback in use.
+type receiver struct {
+	url string
+	// key names it in the registry, which keeps no URL; host names it in the log.
+	key, host string
+	signer    *standardwebhooks.Webhook
+	wake      chan struct{} // holds one value after something was queued
 }
 
-// told is the body of a callback: the event and the rollout, without what a Worker or a
-// webhook has answered, which stays on the plane.
-func told(ro registry.Rollout, e rolloutEventJSON) (json.RawMessage, error) {
-	if e.Verdict != nil {
-		verdict := *e.Verdict
-		verdict.Detail = ""
-		e.Verdict = &verdict
+func newReceiver(c Callback) (*receiver, error) {
+	// Neither error may quote what it is about.
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Host == "" {
+		return nil, errors.New("the URL of a callback cannot be parsed")
 	}
-	return json.Marshal(map[string]any{
-		"type": "rollout." + e.State, "timestamp": e.At,
-		"data": map[string]any{"event": e, "rollout": ro.Plan, "worker_id": ro.WorkerID, "state": ro.State, "ended": ro.EndedOn != nil},
-	})
-}
-
-// sendCallbacks tells one URL what is queued for it, until the plane is closed.
-func (p *Plane) sendCallbacks(c Callback) {
 	signer, err := standardwebhooks.NewWebhookRaw(c.Secret)
 	if err != nil {
-		p.log.Error("a callback cannot be signed", "url", c.URL)
-		return
+		return nil, errors.New("a callback cannot be signed: its secret is no key")
 	}
-	client := &http.Client{
-		Timeout:       callbackTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	sum := sha256.Sum256([]byte(c.URL))
+	return &receiver{url: c.URL, key: hex.EncodeToString(sum[:]), host: u.Host, signer: signer, wake: make(chan struct{}, 1)}, nil
+}
+
+// noteOf is the change of a rollout that an event is, with what is to be told of it.
+func (p *Plane) noteOf(event rolloutEventJSON) registry.Note {
+	note := registry.Note{
+		State:    event.State,
+		Event:    func(registry.Rollout) (json.RawMessage, error) { return json.Marshal(event) },
+		Callback: told,
 	}
-	defer client.CloseIdleConnections()
-	ticker := time.NewTicker(callbackLook)
-	defer ticker.Stop()
-	for {
+	for _, r := range p.receivers {
+		note.Receivers = append(note.Receivers, r.key)
+	}
+	return note
+}
+
+// note changes a rollout, has its end known to its lease, and what is told of it sent.
+func (p *Plane) note(ctx context.Context, id string, note registry.Note) (registry.Rollout, error) {
+	ro, err := p.reg.NoteRollout(ctx, id, note)
+	if ro.EndedOn != nil {
+		p.leases.end(id)
+	}
+	p.wakeCallbacks()
+	return ro, err
+}
+
+// toldJSON is the body of a callback.
+type toldJSON struct {
+	Type      string `json:"type"`
+	Timestamp stamp  `json:"timestamp"`
+	Data      struct {
+		Event   numberedEventJSON `json:"event"`
+		Rollout toldRolloutJSON   `json:"rollout"`
+	} `json:"data"`
+}
+
+// toldRolloutJSON is a rollout as it was after the event: without a lease, which would be
+// that of another moment.
+type toldRolloutJSON struct {
+	rolloutJSON
+	LeaseSeconds *float64 `json:"lease_seconds_left,omitempty"`
+}
+
+// told is what is told of an event: without what a Worker or a webhook has answered, which
+// stays on the plane.
+func told(ro registry.Rollout, e registry.RolloutEvent) (json.RawMessage, error) {
+	events, err := decodeEvents([]registry.RolloutEvent{e})
+	if err != nil {
+		return nil, err
+	}
+	var body toldJSON
+	body.Data.Event = events[0]
+	if v := body.Data.Event.Verdict; v != nil {
+		v.Detail = ""
+	}
+	if body.Data.Rollout.rolloutJSON, err = snapshot(ro); err != nil {
+		return nil, err
+	}
+	body.Type, body.Timestamp = "rollout."+events[0].State, stamp(e.At)
+	return json.Marshal(body)
+}
+
+func (p *Plane) wakeCallbacks() {
+	for _, r := range p.receivers {
 		select {
-		case <-p.ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		for {
-			due, err := p.reg.DueCallbacks(p.ctx, c.URL, p.now())
-			if err != nil || len(due) == 0 {
-				break // the next look tries again
-			}
-			for _, each := range due {
-				p.sendCallback(client, signer, each)
-			}
-			if p.ctx.Err() != nil {
-				return
-			}
+		case r.wake <- struct{}{}:
+		default: // it looks anyhow
 		}
 	}
 }
 
-// sendCallback makes one attempt, and notes what has come of it.
-func (p *Plane) sendCallback(client *http.Client, signer *standardwebhooks.Webhook, c registry.Callback) {
-	err := post(p.ctx, client, signer, c, p.now())
+// tell tells one receiver what is queued for it, until the plane is closed. It has an
+// order of its own for each rollout, so one rollout's trouble holds up no other, and one
+// receiver's no other.
+func (p *Plane) tell(r *receiver) {
+	client := newCallbackClient()
+	defer client.CloseIdleConnections()
+	for {
+		due, next, err := p.reg.Callbacks(p.ctx, r.key, p.now())
+		for _, c := range due {
+			if err == nil {
+				err = p.tellOne(client, r, c)
+			}
+		}
+		if p.ctx.Err() != nil {
+			return
+		}
+		var again <-chan time.Time
+		switch {
+		case err != nil: // of the registry
+			p.log.Error("could not work through the callbacks; trying again", "host", r.host, "error", err)
+			again = time.After(callbackLook)
+		case len(due) > 0:
+			continue
+		case !next.IsZero():
+			again = time.After(min(next.Sub(p.now()), callbackLook))
+		}
+		select {
+		case <-again:
+		case <-r.wake:
+		case <-p.ctx.Done():
+			return
+		}
+	}
+}
+
+// tellOne makes one attempt, and notes what has come of it. Its error is the registry's.
+func (p *Plane) tellOne(client *callbackClient, r *receiver, c registry.Callback) error {
+	err := client.post(p.ctx, r, c, p.now())
 	if p.ctx.Err() != nil {
-		return // the next plane on this registry tells it
+		return nil //nolint:nilerr // the next plane on this registry tells it
 	}
 	// What was told must be forgotten also if the plane stops at this moment.
 	ctx := context.WithoutCancel(p.ctx)
 	switch {
 	case err == nil:
-		err = p.reg.DoneCallback(ctx, c.Seq)
+		return p.reg.DoneCallback(ctx, c.Seq)
 	case p.now().Sub(c.CreatedOn) > callbackGiveUp:
-		p.log.Error("gave up a callback", "url", c.URL, "rollout", c.RolloutID, "error", err)
-		err = p.reg.DoneCallback(ctx, c.Seq)
-	default:
-		pause := min(callbackLongestPause, callbackFirstPause<<min(c.Attempts, 20))
-		pause += time.Duration(rand.Int64N(int64(pause)/4 + 1))
-		p.log.Debug("a callback failed; trying again", "url", c.URL, "in", pause, "error", err)
-		err = p.reg.RetryCallback(ctx, c.Seq, p.now().Add(pause))
+		p.log.Error("gave up a callback", "host", r.host, "rollout", c.RolloutID, "attempts", c.Attempts+1, "error", err)
+		return p.reg.DoneCallback(ctx, c.Seq)
 	}
-	if err != nil {
-		p.log.Error("could not note a callback", "url", c.URL, "error", err)
-	}
-}
-
-func post(ctx context.Context, client *http.Client, signer *standardwebhooks.Webhook, c registry.Callback, now time.Time) error {
-	signature, err := signer.Sign(c.MessageID, now, c.Body)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(c.Body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "hybridge")
-	req.Header.Set(standardwebhooks.HeaderWebhookID, c.MessageID)
-	req.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
-	req.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
-	res, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, callbackAnswer))
-	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return fmt.Errorf("it answered with status %d", res.StatusCode)
-	}
-	return nil
+	pause := p.pauseAfter(c.Attempts)
+	p.log.Warn("a callback failed; trying again", "host", r.host, "rollout", c.RolloutID, "in", pause, "error", err)
+	return p.reg.RetryCallback(ctx, c.Seq, p.now().Add(pause))
 }

@@ -96,21 +96,13 @@ func TestCallbacksAreToldInOrderWhateverHappens(t *testing.T) {
 		return map[int]int{1: http.StatusServiceUnavailable, 2: http.StatusFound}[attempt] + map[bool]int{true: http.StatusNoContent}[attempt > 2]
 	}
 	callbacks := []plane.Callback{{URL: l.URL, Secret: []byte(callbackKey)}}
-	d := newDriver(t, planetest.New(t, planetest.Options{Callbacks: callbacks}))
+	d := newDriver(t, planetest.Options{Callbacks: callbacks})
 	d.begin()
-	note := func(body string) {
-		t.Helper()
-		if a := try(t, d.p, http.MethodPost, d.path("/"+d.id+"/transitions"), body); a.status != http.StatusOK {
-			t.Fatal(a)
-		}
-	}
-	note(`{"state": "baking", "percentage": 10}`)
-	note(`{"state": "judged", "verdict": {"gate": "health", "pass": false, "reason": "status 500", "detail": "the body of a customer"}}`)
+	d.note(`{"state": "baking", "percentage": 10}`)
+	d.note(`{"state": "judged", "verdict": {"gate": "health", "pass": false, "reason": "status 500", "detail": "the body of a customer"}}`)
 	// A restart in between loses nothing.
-	token, dir := d.p.Token, d.p.Dir
-	d.p.Close()
-	d.p = planetest.New(t, planetest.Options{Callbacks: callbacks, Dir: dir, Token: token})
-	note(`{"state": "rolled_back", "reason": "gate health"}`)
+	d.restart(planetest.Options{Callbacks: callbacks})
+	d.note(`{"state": "rolled_back", "reason": "gate health"}`)
 	want := []string{"rollout.baking 1", "rollout.judged 2", "rollout.rolled_back 3"}
 	if diff := cmp.Diff(want, l.await(t, 3)); diff != "" {
 		t.Errorf("heard (-want +got):\n%s", diff)

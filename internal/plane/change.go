@@ -119,6 +119,9 @@ func (p *Plane) deleteWorker(ctx context.Context, w registry.Worker, force bool)
 			return fail(http.StatusBadRequest, codeReferenced, "The Worker %q cannot be deleted: service bindings of %s refer to it. Deploy these without the binding first, or delete with force=true.", w.Name, strings.Join(from, ", "))
 		}
 	}
+	if err := p.endRolloutsOf(ctx, w); err != nil {
+		return err
+	}
 	if err := p.reg.DeleteWorker(ctx, w.ID); err != nil {
 		return orElse(err, workerNotFound(w.Name))
 	}

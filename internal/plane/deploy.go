@@ -39,32 +39,44 @@ type deployOptions struct {
 	// precondition, if set, gets the id of the live deployment, "" where nothing is
 	// live, and says whether it may be replaced; otherwise 412 with code 10018.
 	precondition func(live string) bool
-	// rollout is the id of the rollout that it is a step of, "" if it is none. lost says
-	// that the plane itself makes it, in the place of a silent driver.
+	// rollout is the id of the rollout that it is a step of, "" if it is none. note, if not
+	// nil, is what the deployment changes about it, where the plane acts in the driver's place.
 	rollout string
-	lost    bool
+	note    *registry.Note
 }
 
 // deploy makes shares the Worker's live deployment: it checks them, has the
 // runtime switch, and commits. It returns after every later request is routed by
 // the new deployment; on error the old one is live.
 func (p *Plane) deploy(ctx context.Context, w registry.Worker, shares []registry.Share, o deployOptions) (registry.Deployment, error) {
+	if o.rollout != "" {
+		answered, err := p.driverCalls(o.rollout)
+		if err != nil {
+			return registry.Deployment{}, err
+		}
+		defer answered()
+	}
 	w, ctx, done, err := p.beginSwitch(ctx, w)
 	if err != nil {
 		return registry.Deployment{}, err
 	}
 	defer done()
+	if o.rollout != "" {
+		if err := p.checkRollout(ctx, w, o.rollout); err != nil {
+			return registry.Deployment{}, err
+		}
+	}
+	return p.switchTo(ctx, w, shares, o)
+}
+
+// switchTo is deploy with the Worker's lock held.
+func (p *Plane) switchTo(ctx context.Context, w registry.Worker, shares []registry.Share, o deployOptions) (registry.Deployment, error) {
 	live, found, err := p.reg.LiveDeployment(ctx, w.ID)
 	if err != nil {
 		return registry.Deployment{}, err
 	}
 	if o.precondition != nil && !o.precondition(live.ID) {
 		return registry.Deployment{}, liveChanged(w, live, found)
-	}
-	if o.rollout != "" && !o.lost {
-		if err := p.checkRollout(ctx, w, o.rollout); err != nil {
-			return registry.Deployment{}, err
-		}
 	}
 	trigger, err := p.checkShares(ctx, w, shares, live, o.force)
 	if err != nil {
@@ -76,18 +88,37 @@ func (p *Plane) deploy(ctx context.Context, w registry.Worker, shares []registry
 	if err := p.apply(ctx, w, shares); err != nil {
 		return registry.Deployment{}, fmt.Errorf("deploying the Worker %q: %w", w.Name, err)
 	}
-	d, err := p.reg.CreateDeployment(ctx, registry.Deployment{
+	d, err := p.commit(ctx, registry.Deployment{
 		WorkerID: w.ID, Source: o.actor.source, Strategy: "percentage", AuthorID: o.actor.authorID, AuthorEmail: o.actor.authorEmail,
-		Annotations: annotations(o.annotations, trigger), Shares: shares, RolloutID: o.rollout,
-	}, live.ID)
+		Annotations: annotations(o.annotations, trigger), Shares: shares,
+	}, live.ID, o)
 	if err != nil {
 		p.revert(w, live.Shares)
+		if refused := refusedNote(o.rollout, err); refused != nil {
+			return registry.Deployment{}, refused
+		}
 		if errors.Is(err, registry.ErrLiveChanged) {
 			return registry.Deployment{}, fail(http.StatusConflict, codeConcurrent, "Another deployment of the Worker %q was created at the same time: look at it before deploying again.", w.Name)
 		}
 		return registry.Deployment{}, fmt.Errorf("deploying the Worker %q: %w", w.Name, err)
 	}
 	return d, nil
+}
+
+// commit stores what runs already.
+func (p *Plane) commit(ctx context.Context, d registry.Deployment, over string, o deployOptions) (registry.Deployment, error) {
+	if o.rollout == "" {
+		return p.reg.CreateDeployment(ctx, d, over)
+	}
+	note := registry.Note{Driver: true}
+	if o.note != nil {
+		note = *o.note
+	}
+	d, _, err := p.reg.CreateRolloutDeployment(ctx, d, over, o.rollout, note)
+	if err == nil {
+		p.wakeCallbacks()
+	}
+	return d, err
 }
 
 // beginSwitch takes the Worker's lock and reads it anew. The context it returns

@@ -129,6 +129,12 @@ func (p *Plane) condition(ctx context.Context, a registry.Account) ([]versionSta
 		}
 	}
 	p.brokenMu.Unlock()
+	for workerID, rollout := range p.leases.stuck() {
+		if name, ours := names[workerID]; ours {
+			problems = append(problems, problemJSON{WorkerID: workerID, Worker: name,
+				Message: fmt.Sprintf("The driver of the rollout %s is silent, and the plane could not go back from it; it tries again, and its log says why. To end that, deploy a version.", rollout)})
+		}
+	}
 	states := []versionStateJSON{}
 	for _, s := range p.runtime.States() {
 		name, ours := names[s.WorkerID]

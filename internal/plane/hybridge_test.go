@@ -13,6 +13,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/legacy"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/openapi"
@@ -20,8 +21,10 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
 
-// hybridgeContract checks requests to /hybridge/v1 and their answers against the document.
-func hybridgeContract(t *testing.T) func(p *planetest.Plane, token, path string) answer {
+// contract checks calls of /hybridge/v1 and their answers against the document.
+type contract struct{ router routers.Router }
+
+func hybridgeContract(t *testing.T) contract {
 	t.Helper()
 	loader := openapi3.NewLoader()
 	doc, err := loader.LoadFromData(openapi.HybridgeV1)
@@ -35,32 +38,48 @@ func hybridgeContract(t *testing.T) func(p *planetest.Plane, token, path string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(p *planetest.Plane, token, path string) answer {
-		t.Helper()
-		a := try(t, p, "GET", path, "", "Authorization", "Bearer "+token)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		route, params, err := router.FindRoute(req)
-		if err != nil {
-			t.Fatalf("%s is not in the document: %v", path, err)
-		}
-		err = openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
-			RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
-			Status:                 a.status, Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body)),
-			Options: &openapi3filter.Options{IncludeResponseStatus: true},
-		})
-		if err != nil {
-			t.Errorf("GET %s breaks its contract: %v\n%s", path, err, a.body)
-		}
-		return a
+	return contract{router}
+}
+
+func (c contract) get(t *testing.T, p *planetest.Plane, token, path string) answer {
+	t.Helper()
+	return c.call(t, p, http.MethodGet, path, "", "Authorization", "Bearer "+token)
+}
+
+// call makes a call. One that is not refused as malformed must be as the document says.
+func (c contract) call(t *testing.T, p *planetest.Plane, method, path, body string, headers ...string) answer {
+	t.Helper()
+	a := try(t, p, method, path, body, headers...)
+	req, err := http.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
 	}
+	req.Header.Set("Content-Type", "application/json")
+	route, params, err := c.router.FindRoute(req)
+	if err != nil {
+		t.Fatalf("%s %s is not in the document: %v", method, path, err)
+	}
+	input := &openapi3filter.RequestValidationInput{
+		Request: req, PathParams: params, Route: route,
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc},
+	}
+	if err := openapi3filter.ValidateRequest(t.Context(), input); err != nil && a.status < http.StatusBadRequest {
+		t.Errorf("%s %s is against its contract, and was answered with %v: %v", method, path, a, err)
+	}
+	err = openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: a.status, Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body)),
+		Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	})
+	if err != nil {
+		t.Errorf("%s %s breaks its contract: %v\n%s", method, path, err, a.body)
+	}
+	return a
 }
 
 func TestHybridgeAnswersKeepTheirContract(t *testing.T) {
 	t.Parallel()
-	get := hybridgeContract(t)
+	contract := hybridgeContract(t)
+	get := func(p *planetest.Plane, token, path string) answer { return contract.get(t, p, token, path) }
 	p := planetest.New(t, planetest.Options{})
 	newWorker(t, p, "api")
 	newDeployment(t, p, "api", newVersion(t, p, "api", ""), 100)

@@ -3,135 +3,133 @@
 package plane
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"slices"
+	"sync"
 	"time"
-
-	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 )
 
-// leaseCheck is how often the plane looks for rollouts whose driver is silent. A lease is
-// many times longer.
-const leaseCheck = time.Second
+const (
+	// DefaultRolloutLease is how long a rollout's driver may be silent. A driver that renews
+	// every five seconds may lose two calls.
+	DefaultRolloutLease = 15 * time.Second
+	// leaseLook is how often the clock is looked at, which tests replace.
+	leaseLook = 100 * time.Millisecond
+)
 
-// rolloutWindUp is the state of a rollout that the plane takes over. A deployment of its
-// driver that comes late is refused from then on.
-const rolloutWindUp = "rolling_back"
-
-// watchLeases ends rollouts whose driver is silent, until the plane is closed.
-func (p *Plane) watchLeases() {
-	ticker := time.NewTicker(min(leaseCheck, max(p.rolloutLease/4, time.Millisecond)))
-	defer ticker.Stop()
-	for {
-		select {
-		case <-p.ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		expired, err := p.reg.ExpiredRollouts(p.ctx, p.now())
-		if err != nil {
-			if p.ctx.Err() == nil {
-				p.log.Error("could not look for rollouts without a driver", "error", err)
-			}
-			continue
-		}
-		for _, ro := range expired {
-			if err := p.windUp(p.ctx, ro); err != nil && p.ctx.Err() == nil {
-				p.log.Error("could not end a rollout whose driver is silent; trying again", "rollout", ro.ID, "error", err)
-			}
-		}
-	}
+// leases are those of the rollouts that go on. They are kept in memory, on the monotonic
+// clock: what the plane slept through, being stopped or on a suspended machine, is nobody's
+// silence. The zero value is ready.
+type leases struct {
+	mu   sync.Mutex
+	open map[string]*lease // by rollout id
 }
 
-// windUp does what a rollout's plan says about an interruption. Somebody else's
-// deployment is left alone. After an error it is tried again.
-func (p *Plane) windUp(ctx context.Context, ro registry.Rollout) error {
-	var plan rolloutPlan
-	if err := json.Unmarshal(ro.Plan, &plan); err != nil {
-		return err
-	}
-	reason := fmt.Sprintf("the driver was silent for %s", p.rolloutLease)
-	w, err := p.reg.WorkerByID(ctx, ro.WorkerID)
-	if err != nil {
-		return err
-	}
-	live, _, err := p.reg.LiveDeployment(ctx, w.ID)
-	if err != nil {
-		return err
-	}
-	switch {
-	case plan.finished(live, ro.Deployment):
-		return p.endRollout(ctx, ro, "succeeded", "nothing was left to do when "+reason)
-	case plan.Previous == "", plan.OnInterrupt == "hold":
-		return p.endRollout(ctx, ro, "held", reason)
-	case !slices.ContainsFunc(live.Shares, func(s registry.Share) bool { return s.VersionID == plan.Target }):
-		if ro.Deployment == "" || live.ID == ro.Deployment || len(live.Shares) == 1 && live.Shares[0].VersionID == plan.Previous {
-			return p.endRollout(ctx, ro, "rolled_back", reason) // nothing of it is live
-		}
-		return p.endRollout(ctx, ro, "overtaken", reason)
-	case ro.Deployment != "" && live.ID != ro.Deployment:
-		return p.endRollout(ctx, ro, "overtaken", reason)
-	}
-	// The state says that the driver has lost it, and the lease is kept for us meanwhile.
-	if ro.State != rolloutWindUp {
-		if ro, err = p.note(ctx, ro.ID, registry.Note{State: rolloutWindUp, LeaseUntil: p.now()}, &rolloutEventJSON{State: rolloutWindUp, DeploymentID: live.ID, Reason: reason}); err != nil {
-			return endedMeanwhile(err)
-		}
-	}
-	_, err = p.deploy(ctx, w, []registry.Share{{VersionID: plan.Previous, Percentage: 100}}, deployOptions{
-		actor: actor{source: "hybridge", authorEmail: "plane@" + tokenDomain}, annotations: map[string]string{annotationMessage: plan.InterruptMessage},
-		triggeredBy: "rollback", force: true, precondition: func(is string) bool { return is == live.ID }, rollout: ro.ID, lost: true,
-	})
-	if refused := (*Error)(nil); errors.As(err, &refused) && refused.Code == codeETagMismatch {
-		return p.endRollout(ctx, ro, "overtaken", reason)
-	}
-	if err != nil {
-		return err
-	}
-	p.log.Warn("went back to the version before a rollout whose driver is silent", "worker", w.Name, "rollout", ro.ID, "version", plan.Previous)
-	return p.endRollout(ctx, ro, "rolled_back", reason)
+// lease is guarded by leases.mu.
+type lease struct {
+	worker string // id
+	until  time.Time
+	// calls of the driver are being answered. A switch may take longer than a lease lasts,
+	// and its driver is not silent meanwhile.
+	calls int
+	// taken says that the plane acts in the driver's place, for good.
+	taken bool
+	// stuck says that it has tried in vain.
+	stuck bool
+	ended chan struct{}
 }
 
-// finished reports whether the rollout's last deployment was all that its last step has.
-func (b rolloutPlan) finished(live registry.Deployment, made string) bool {
-	last := b.Steps[len(b.Steps)-1] // check has seen that there is one
-	return made != "" && live.ID == made && len(live.Shares) == 1 && live.Shares[0].VersionID == b.Target && last.BakeSeconds == 0 && len(last.Gates) == 0
-}
-
-func (p *Plane) endRollout(ctx context.Context, ro registry.Rollout, state, reason string) error {
-	live, _, err := p.reg.LiveDeployment(ctx, ro.WorkerID)
-	if err != nil {
-		return err
+// begin opens the lease of a rollout, if it is not open.
+func (l *leases) begin(id, worker string, until time.Time, taken bool) (made *lease) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == nil {
+		l.open = map[string]*lease{}
 	}
-	_, err = p.note(ctx, ro.ID, registry.Note{State: state, LeaseUntil: p.now(), Ended: true}, &rolloutEventJSON{State: state, DeploymentID: live.ID, Reason: reason})
-	return endedMeanwhile(err)
-}
-
-// endedMeanwhile takes a rollout that its driver has ended after all for done.
-func endedMeanwhile(err error) error {
-	if errors.Is(err, registry.ErrRolloutEnded) {
+	if l.open[id] != nil {
 		return nil
 	}
-	return err
+	made = &lease{worker: worker, until: until, taken: taken, ended: make(chan struct{})}
+	l.open[id] = made
+	return made
 }
 
-// checkRollout refuses a deployment in the name of a rollout that is not its driver's any
-// more. The Worker's lock is held.
-func (p *Plane) checkRollout(ctx context.Context, w registry.Worker, id string) error {
-	ro, _, err := p.reg.Rollout(ctx, id, 0)
-	switch {
-	case err != nil:
-		return orElse(err, rolloutNotFound(id))
-	case ro.WorkerID != w.ID:
-		return rolloutNotFound(id)
-	case ro.EndedOn != nil:
-		return rolloutEnded(ro)
-	case ro.LeaseUntil.Before(p.now()):
-		return rolloutEnded(ro)
+// end closes the lease of a rollout that has ended.
+func (l *leases) end(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if o := l.open[id]; o != nil {
+		close(o.ended)
+		delete(l.open, id)
 	}
-	_, err = p.note(ctx, id, registry.Note{LeaseUntil: p.now().Add(p.rolloutLease)}, nil)
-	return err
+}
+
+// call notes that the driver speaks, unless the plane has taken over. done says that it
+// has been answered, and gives the driver its time anew.
+func (l *leases) call(id string, until func() time.Time) (done func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := l.open[id]
+	if o == nil {
+		return func() {}, true // the registry knows what has become of it
+	}
+	if o.taken {
+		return nil, false
+	}
+	o.calls++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		o.calls--
+		o.until = until()
+	}, true
+}
+
+// take takes a lease away from its driver if it has run out, and reports whether the plane
+// has it. It is called with the Worker's lock, so no deployment of the driver is under way.
+func (l *leases) take(id string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := l.open[id]
+	if o != nil && o.over(now) {
+		o.taken = true
+	}
+	return o != nil && o.taken
+}
+
+// over reports whether the driver's time is over.
+func (o *lease) over(now time.Time) bool { return o.taken || o.calls == 0 && !now.Before(o.until) }
+
+// left is how long the lease lasts, 0 where it is over or there is none.
+func (l *leases) left(id string, now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := l.open[id]
+	switch {
+	case o == nil || o.over(now):
+		return 0
+	case o.calls > 0:
+		return leaseLook
+	}
+	return o.until.Sub(now)
+}
+
+// markStuck notes that what the plane does in the driver's place does not work.
+func (l *leases) markStuck(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if o := l.open[id]; o != nil {
+		o.stuck = true
+	}
+}
+
+// stuck are the rollouts that could not be ended, by Worker id.
+func (l *leases) stuck() map[string]string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := map[string]string{}
+	for id, o := range l.open {
+		if o.stuck {
+			out[o.worker] = id
+		}
+	}
+	return out
 }

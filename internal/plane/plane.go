@@ -34,8 +34,9 @@ type Config struct {
 	// RestorePatience is how long Restore waits for Workers that do not come up, and
 	// MendDelay the first pause before such a one is tried again; 0 is the default.
 	RestorePatience, MendDelay time.Duration
-	// RolloutLease is how long a rollout's driver may be silent; 0 is the default.
-	RolloutLease time.Duration
+	// RolloutLease is how long a rollout's driver may be silent, CallbackPause the first
+	// pause before a callback is tried again; 0 is the default.
+	RolloutLease, CallbackPause time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -53,15 +54,16 @@ type Plane struct {
 	runtime        Runtime
 	log            hclog.Logger
 	ingress        Ingress
-	callbacks      []Callback
+	receivers      []*receiver
 	version        string
 	workerdVersion string
 	now            func() time.Time
 	routes         *table
 	analytics      *analytics.Schema
 	locks          locks
+	leases         leases
 
-	restorePatience, mendDelay, rolloutLease time.Duration
+	restorePatience, mendDelay, rolloutLease, callbackPause time.Duration
 
 	brokenMu sync.Mutex
 	broken   map[string]*breakage // by Worker id
@@ -82,15 +84,23 @@ func New(c Config) (*Plane, error) {
 		return nil, errors.New("making a plane: it needs the scheme and the domain of its ingress")
 	}
 	p := &Plane{
-		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress, callbacks: c.Callbacks,
+		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress,
 		version: c.Version, workerdVersion: c.WorkerdVersion, now: c.Now,
 		broken:          map[string]*breakage{},
 		restorePatience: cmp.Or(c.RestorePatience, DefaultRestorePatience),
 		mendDelay:       cmp.Or(c.MendDelay, DefaultMendDelay),
 		rolloutLease:    cmp.Or(c.RolloutLease, DefaultRolloutLease),
+		callbackPause:   cmp.Or(c.CallbackPause, DefaultCallbackPause),
 	}
 	if p.now == nil {
 		p.now = time.Now
+	}
+	for _, callback := range c.Callbacks {
+		r, err := newReceiver(callback)
+		if err != nil {
+			return nil, fmt.Errorf("making a plane: %w", err)
+		}
+		p.receivers = append(p.receivers, r)
 	}
 	var err error
 	if p.analytics, err = analytics.NewSchema(); err != nil {

@@ -21,7 +21,8 @@ type reply struct {
 	// raw, if set, writes the body itself instead of an envelope, after status and
 	// header have been sent. Its error can only be logged.
 	raw func(w http.ResponseWriter) error
-	// upgrade, if set, takes the connection over, and answers itself.
+	// upgrade, if set, takes the connection over, and answers itself. Its error can only be
+	// logged.
 	upgrade func(w http.ResponseWriter) error
 	// bare writes result without an envelope; for /hybridge/v1.
 	bare bool

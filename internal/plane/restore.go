@@ -60,16 +60,11 @@ func (p *Plane) Restore(ctx context.Context) error {
 	}
 	p.brokenMu.Unlock()
 
-	// Nobody could renew a lease while the plane was down.
-	if err := p.reg.ExtendLeases(ctx, p.now().Add(p.rolloutLease)); err != nil {
-		return fmt.Errorf("restoring the plane: %w", err)
-	}
 	if err := p.reg.ForgetCallbacks(ctx, p.now().Add(-2*callbackGiveUp)); err != nil {
 		return fmt.Errorf("restoring the plane: %w", err)
 	}
-	p.background.Go(p.watchLeases)
-	for _, c := range p.callbacks {
-		p.background.Go(func() { p.sendCallbacks(c) })
+	for _, r := range p.receivers {
+		p.inBackground(func() { p.tell(r) })
 	}
 
 	done := make(chan struct{})
@@ -86,17 +81,44 @@ func (p *Plane) Restore(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("restoring the plane: %w", ctx.Err())
 	}
+	// Not before: a driver cannot be heard until the plane serves.
+	if err := p.openLeases(ctx); err != nil {
+		return fmt.Errorf("restoring the plane: %w", err)
+	}
 	return nil
 }
 
 // Close ends what the plane does on its own: bringing up Workers that could not be
-// brought up. It waits for the end of that. No request may be served any more.
+// brought up, watching rollouts, streams, callbacks. It waits for the end of that. No
+// request may be served any more.
 func (p *Plane) Close() {
 	p.brokenMu.Lock()
 	p.closed = true
 	p.brokenMu.Unlock()
 	p.cancel()
 	p.background.Wait()
+}
+
+// inBackground runs f until it ends, which it MUST when p.ctx does. After Close it runs
+// nothing.
+func (p *Plane) inBackground(f func()) {
+	if p.enter() {
+		go func() {
+			defer p.background.Done()
+			f()
+		}()
+	}
+}
+
+// enter has Close wait until p.background.Done is called, unless it has begun already.
+func (p *Plane) enter() bool {
+	p.brokenMu.Lock()
+	defer p.brokenMu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.background.Add(1)
+	return true
 }
 
 // reapplyAccount makes the runtime run what the registry says for all Workers of

@@ -33,19 +33,21 @@ func wantsStream(r *http.Request) bool {
 // streamRollout sends a snapshot, then every event after a number as one message of JSON
 // each, and closes after the one that ends the rollout.
 func (p *Plane) streamRollout(r *request, ro registry.Rollout, after int64) (*reply, error) {
-	snapshot, err := p.showRollout(r, ro, nil)
+	snapshot, err := p.showRollout(ro, nil)
 	if err != nil {
 		return nil, err
 	}
+	if !p.enter() {
+		return nil, &Error{Status: http.StatusServiceUnavailable, Code: codeInternal, Message: "The plane stops.", Transient: true}
+	}
 	return &reply{upgrade: func(w http.ResponseWriter) error {
+		defer p.background.Done()
 		// Who has a token needs no cookies, so a page of another origin gains nothing.
 		c, err := websocket.Accept(w, r.Request, &websocket.AcceptOptions{InsecureSkipVerify: true})
 		if err != nil {
 			return err // it has answered
 		}
 		defer func() { _ = c.CloseNow() }()
-		p.background.Add(1)
-		defer p.background.Done()
 		// What the client sends is of no interest, but its close and its pongs are. The
 		// plane's own end is told in words, so it does not end the connection here.
 		ctx := c.CloseRead(context.WithoutCancel(p.ctx))

@@ -49,8 +49,8 @@ type Options struct {
 	OnApply func(w workerd.Worker, versions []workerd.Version) error
 	// RestorePatience and MendDelay are the plane's; 0 is its default.
 	RestorePatience, MendDelay time.Duration
-	// RolloutLease is the plane's; 0 is its default.
-	RolloutLease time.Duration
+	// RolloutLease and CallbackPause are the plane's; 0 is its default.
+	RolloutLease, CallbackPause time.Duration
 	// Callbacks are told of rollouts.
 	Callbacks []plane.Callback
 	// Now is the plane's clock.
@@ -97,7 +97,7 @@ func New(t testing.TB, o Options) *Plane {
 	})
 	config := plane.Config{
 		Registry: p.Registry, Log: log, Version: "0.0.0-test", WorkerdVersion: "2026-11-17", Now: o.Now,
-		RestorePatience: o.RestorePatience, MendDelay: o.MendDelay, RolloutLease: o.RolloutLease, Callbacks: o.Callbacks,
+		RestorePatience: o.RestorePatience, MendDelay: o.MendDelay, RolloutLease: o.RolloutLease, Callbacks: o.Callbacks, CallbackPause: o.CallbackPause,
 		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: 8787},
 	}
 	var fl *fleet.Fleet

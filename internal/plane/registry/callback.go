@@ -10,10 +10,9 @@ import (
 	"time"
 )
 
-// Callback is something that is still to be told to a URL.
+// Callback is something that is still to be told to a receiver.
 type Callback struct {
 	Seq       int64
-	URL       string
 	RolloutID string
 	MessageID string // the same for every attempt
 	Body      json.RawMessage
@@ -21,17 +20,17 @@ type Callback struct {
 	Attempts  int
 }
 
-func queueCallbacks(ctx context.Context, tx *sql.Tx, ro Rollout, note Note, now time.Time) error {
-	if len(note.URLs) == 0 || note.Callback == nil {
+func queueCallbacks(ctx context.Context, tx *sql.Tx, ro Rollout, e RolloutEvent, note Note) error {
+	if len(note.Receivers) == 0 {
 		return nil
 	}
-	body, err := note.Callback(ro, now)
+	body, err := note.Callback(ro, e)
 	if err != nil {
 		return err
 	}
-	for _, url := range note.URLs {
-		_, err := tx.ExecContext(ctx, `INSERT INTO callbacks (url, rollout_id, message_id, body, created_on, attempts, next_on) VALUES (?, ?, ?, ?, ?, 0, ?)`,
-			url, ro.ID, fmt.Sprintf("%s-%d", ro.ID, ro.Sequence), string(body), now.UnixMicro(), now.UnixMicro())
+	for _, receiver := range note.Receivers {
+		_, err := tx.ExecContext(ctx, `INSERT INTO callbacks (receiver, rollout_id, message_id, body, created_on, attempts, next_on) VALUES (?, ?, ?, ?, ?, 0, 0)`,
+			receiver, ro.ID, fmt.Sprintf("%s-%d", ro.ID, e.Sequence), string(body), e.At.UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -39,12 +38,24 @@ func queueCallbacks(ctx context.Context, tx *sql.Tx, ro Rollout, note Note, now 
 	return nil
 }
 
-// DueCallbacks are those for a URL whose time has come, at most one of each rollout: the
-// oldest, so that a URL hears of a rollout in order.
-func (r *Registry) DueCallbacks(ctx context.Context, url string, now time.Time) (list []Callback, err error) {
+// callbackBatch bounds what is read at a time.
+const callbackBatch = 50
+
+// Callbacks are what a receiver is to be told next, at most one of each rollout: the
+// oldest, so that it hears of a rollout in order. due are those whose time has come, but
+// not all at once; next is when the first of the others is, zero if there is none.
+func (r *Registry) Callbacks(ctx context.Context, receiver string, now time.Time) (due []Callback, next time.Time, err error) {
+	const heads = `WHERE seq IN (SELECT MIN(seq) FROM callbacks WHERE receiver = ? GROUP BY rollout_id)`
 	err = r.view(ctx, "looking for callbacks", func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `SELECT seq, url, rollout_id, message_id, body, created_on, attempts FROM callbacks c
-			WHERE url = ? AND next_on <= ? AND seq = (SELECT MIN(seq) FROM callbacks WHERE url = c.url AND rollout_id = c.rollout_id) ORDER BY seq`, url, now.UnixMicro())
+		var at sql.NullInt64
+		if err := tx.QueryRowContext(ctx, `SELECT MIN(next_on) FROM callbacks `+heads+` AND next_on > ?`, receiver, now.UnixMicro()).Scan(&at); err != nil {
+			return err
+		}
+		if at.Valid {
+			next = fromMicros(at.Int64)
+		}
+		rows, err := tx.QueryContext(ctx, `SELECT seq, rollout_id, message_id, body, created_on, attempts FROM callbacks `+heads+` AND next_on <= ? ORDER BY seq LIMIT ?`,
+			receiver, now.UnixMicro(), callbackBatch)
 		if err != nil {
 			return err
 		}
@@ -53,19 +64,19 @@ func (r *Registry) DueCallbacks(ctx context.Context, url string, now time.Time) 
 			var c Callback
 			var body string
 			var created int64
-			if err := rows.Scan(&c.Seq, &c.URL, &c.RolloutID, &c.MessageID, &body, &created, &c.Attempts); err != nil {
+			if err := rows.Scan(&c.Seq, &c.RolloutID, &c.MessageID, &body, &created, &c.Attempts); err != nil {
 				return err
 			}
 			c.Body, c.CreatedOn = json.RawMessage(body), fromMicros(created)
-			list = append(list, c)
+			due = append(due, c)
 		}
 		return rows.Err()
 	})
-	return list, err
+	return due, next, err
 }
 
 // ForgetCallbacks drops those from before a time: nobody tells them any more, e.g. because
-// their URL is not configured now.
+// their receiver is not configured now.
 func (r *Registry) ForgetCallbacks(ctx context.Context, before time.Time) error {
 	return r.update(ctx, "forgetting old callbacks", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM callbacks WHERE created_on < ?`, before.UnixMicro())

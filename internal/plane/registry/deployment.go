@@ -66,6 +66,22 @@ func liveID(ctx context.Context, tx *sql.Tx, workerID string) (string, error) {
 // Its versions must be versions of that Worker and deployable: ErrNotFound,
 // ErrNotDeployable. Identity and time are set here.
 func (r *Registry) CreateDeployment(ctx context.Context, d Deployment, expectLive string) (Deployment, error) {
+	return r.createDeployment(ctx, d, expectLive, nil)
+}
+
+// CreateRolloutDeployment is CreateDeployment for a step of a rollout: note is a change of
+// the rollout, which gets the deployment as its last one, in the same transaction. A crash
+// in between would make the rollout's own step look like somebody else's.
+func (r *Registry) CreateRolloutDeployment(ctx context.Context, d Deployment, expectLive, rolloutID string, note Note) (out Deployment, ro Rollout, err error) {
+	out, err = r.createDeployment(ctx, d, expectLive, func(tx *sql.Tx, made Deployment) (err error) {
+		note.Deployment = made.ID
+		ro, err = r.noteRollout(ctx, tx, rolloutID, note)
+		return err
+	})
+	return out, ro, err
+}
+
+func (r *Registry) createDeployment(ctx context.Context, d Deployment, expectLive string, then func(*sql.Tx, Deployment) error) (Deployment, error) {
 	if d.Annotations == nil {
 		d.Annotations = map[string]string{}
 	}
@@ -103,15 +119,10 @@ func (r *Registry) CreateDeployment(ctx context.Context, d Deployment, expectLiv
 				return err
 			}
 		}
-		if d.RolloutID != "" {
-			// In the same transaction, or a crash in between would make our own step look
-			// like somebody else's.
-			if err := oneRow(tx.ExecContext(ctx, `UPDATE rollouts SET deployment = ? WHERE id = ? AND ended_on IS NULL`, d.ID, d.RolloutID)); err != nil {
-				return fmt.Errorf("rollout %s: %w", d.RolloutID, err)
-			}
+		if _, err := tx.ExecContext(ctx, `UPDATE workers SET live = ?, deployed_on = ? WHERE id = ?`, seq, d.CreatedOn.UnixMicro(), d.WorkerID); err != nil || then == nil {
+			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE workers SET live = ?, deployed_on = ? WHERE id = ?`, seq, d.CreatedOn.UnixMicro(), d.WorkerID)
-		return err
+		return then(tx, d)
 	})
 	return d, err
 }

@@ -100,28 +100,33 @@ type Deployment struct {
 	AuthorEmail string
 	Annotations map[string]string
 	Shares      []Share
-	// RolloutID is the rollout that it is a step of. It is noted with the rollout, and
-	// not read back.
-	RolloutID string
 }
 
-// Rollout is a rollout that a driver has announced.
+// Rollout is a rollout that a driver has announced. It outlives its Worker, so that what
+// happened can be looked up.
 type Rollout struct {
-	ID         string // UUID, made by the driver
-	WorkerID   string
-	CreatedOn  time.Time
-	UpdatedOn  time.Time
-	EndedOn    *time.Time // nil while it goes on
-	LeaseUntil time.Time
+	ID        string // UUID, made by the driver
+	AccountID string
+	WorkerID  string
+	Worker    string // its name; the last one it had, if it is deleted
+	CreatedOn time.Time
+	UpdatedOn time.Time  // of the newest event
+	EndedOn   *time.Time // nil while it goes on
+	// TakenOn is when the plane has taken it over from a silent driver, who can do nothing
+	// in its name from then on; nil before.
+	TakenOn    *time.Time
 	Plan       json.RawMessage // as it was announced
 	State      string
+	Base       string // id of the deployment that was live when it began, "" if none was
 	Deployment string // id of the last one that it has made, "" before
 	Sequence   int64  // of its newest event
+	// Live is what is live of the Worker now, whoever has deployed it.
+	Live []Share
 }
 
 // RolloutEvent is a change of a rollout's state.
 type RolloutEvent struct {
 	Sequence int64
 	At       time.Time
-	Event    json.RawMessage
+	Event    json.RawMessage // without these two
 }

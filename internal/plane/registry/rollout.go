@@ -8,142 +8,131 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 )
 
-// ErrRolloutActive says that a Worker has another rollout that goes on, ErrRolloutEnded
-// that the rollout has ended.
+// Why a rollout cannot begin or change.
 var (
 	ErrRolloutActive = errors.New("another rollout of the Worker goes on")
+	ErrRolloutExists = errors.New("there is another rollout with this id")
 	ErrRolloutEnded  = errors.New("the rollout has ended")
+	ErrRolloutTaken  = errors.New("the plane has taken the rollout over")
+	ErrRolloutFull   = errors.New("the rollout has too many events")
 )
 
-// keptRollouts is how many ended rollouts of a Worker are kept.
-const keptRollouts = 100
+const (
+	// keptRollouts is how many ended rollouts of a Worker are kept, and of all deleted
+	// Workers of an account together.
+	keptRollouts = 100
+	// maxRolloutEvents is far above what a rollout of 100 steps with ten gates has. What
+	// ends a rollout is noted nevertheless.
+	maxRolloutEvents = 2500
+)
 
-const rolloutColumns = `id, worker_id, created_on, updated_on, ended_on, lease_until, plan, state, deployment, sequence`
+const rolloutColumns = `r.id, r.account_id, r.worker_id, COALESCE(w.name, r.worker_name), r.created_on, r.updated_on, r.ended_on, r.taken_on,
+	r.plan, r.state, r.base, r.deployment, r.sequence`
+
+const fromRollouts = ` FROM rollouts r LEFT JOIN workers w ON w.id = r.worker_id `
 
 func scanRollout(row interface{ Scan(...any) error }) (r Rollout, err error) {
-	var created, updated, lease int64
-	var ended sql.NullInt64
+	var created, updated int64
+	var ended, taken sql.NullInt64
 	var plan string
-	if err := row.Scan(&r.ID, &r.WorkerID, &created, &updated, &ended, &lease, &plan, &r.State, &r.Deployment, &r.Sequence); err != nil {
+	err = row.Scan(&r.ID, &r.AccountID, &r.WorkerID, &r.Worker, &created, &updated, &ended, &taken, &plan, &r.State, &r.Base, &r.Deployment, &r.Sequence)
+	if err != nil {
 		return Rollout{}, notFound(err)
 	}
-	r.CreatedOn, r.UpdatedOn, r.LeaseUntil = fromMicros(created), fromMicros(updated), fromMicros(lease)
-	r.EndedOn, r.Plan = fromNullMicros(ended), json.RawMessage(plan)
+	r.CreatedOn, r.UpdatedOn = fromMicros(created), fromMicros(updated)
+	r.EndedOn, r.TakenOn, r.Plan = fromNullMicros(ended), fromNullMicros(taken), json.RawMessage(plan)
 	return r, nil
 }
 
-// CreateRollout begins a rollout. That it is there already, with the same plan, is no
-// error. Another one of the Worker that goes on gives ErrRolloutActive, and is returned.
+// withLive fills in what is live; of a deleted Worker nothing is.
+func withLive(ctx context.Context, tx *sql.Tx, ro Rollout) (Rollout, error) {
+	var err error
+	if ro.Live, err = liveShares(ctx, tx, ro.WorkerID); errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return ro, err
+}
+
+func rolloutByID(ctx context.Context, tx *sql.Tx, id string) (Rollout, error) {
+	ro, err := scanRollout(tx.QueryRowContext(ctx, `SELECT `+rolloutColumns+fromRollouts+`WHERE r.id = ?`, id))
+	if err != nil {
+		return Rollout{}, err
+	}
+	return withLive(ctx, tx, ro)
+}
+
+// CreateRollout begins a rollout of ro.WorkerID with ro.ID, ro.Plan and ro.State; the rest
+// is set here. That it is there already, with the same plan, is no error, also if it has
+// ended. Another one of the Worker that goes on gives ErrRolloutActive, and is returned; an
+// id that is taken gives ErrRolloutExists. Ended rollouts above keptRollouts are forgotten.
 func (r *Registry) CreateRollout(ctx context.Context, ro Rollout) (out Rollout, err error) {
 	err = r.update(ctx, "beginning the rollout "+ro.ID, func(tx *sql.Tx) error {
-		active, err := scanRollout(tx.QueryRowContext(ctx, `SELECT `+rolloutColumns+` FROM rollouts WHERE worker_id = ? AND ended_on IS NULL`, ro.WorkerID))
-		switch {
-		case err == nil && active.ID == ro.ID && string(active.Plan) == string(ro.Plan):
-			out = active
+		switch out, err = rolloutByID(ctx, tx, ro.ID); {
+		case err == nil && out.WorkerID == ro.WorkerID && string(out.Plan) == string(ro.Plan):
 			return nil
 		case err == nil:
-			out = active
-			return ErrRolloutActive
+			out = Rollout{} // it may be of another account
+			return ErrRolloutExists
 		case !errors.Is(err, ErrNotFound):
 			return err
 		}
-		ro.CreatedOn = r.stamp()
-		ro.UpdatedOn = ro.CreatedOn
-		_, err = tx.ExecContext(ctx, `INSERT INTO rollouts (`+rolloutColumns+`) VALUES (?, ?, ?, ?, NULL, ?, ?, ?, '', 0)`,
-			ro.ID, ro.WorkerID, ro.CreatedOn.UnixMicro(), ro.UpdatedOn.UnixMicro(), ro.LeaseUntil.UnixMicro(), string(ro.Plan), ro.State)
+		out, err = scanRollout(tx.QueryRowContext(ctx, `SELECT `+rolloutColumns+fromRollouts+`WHERE r.worker_id = ? AND r.ended_on IS NULL`, ro.WorkerID))
+		if err == nil {
+			return ErrRolloutActive
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		base, err := liveID(ctx, tx, ro.WorkerID)
 		if err != nil {
 			return err
 		}
-		out = ro
-		_, err = tx.ExecContext(ctx, `DELETE FROM rollouts WHERE worker_id = ? AND ended_on IS NOT NULL AND id NOT IN
-			(SELECT id FROM rollouts WHERE worker_id = ? AND ended_on IS NOT NULL ORDER BY created_on DESC LIMIT ?)`, ro.WorkerID, ro.WorkerID, keptRollouts)
-		return err
+		now := r.stamp().UnixMicro()
+		_, err = tx.ExecContext(ctx, `INSERT INTO rollouts (id, account_id, worker_id, worker_name, created_on, updated_on, plan, state, base, deployment, sequence)
+			SELECT ?, account_id, id, name, ?, ?, ?, ?, ?, '', 0 FROM workers WHERE id = ?`, ro.ID, now, now, string(ro.Plan), ro.State, base, ro.WorkerID)
+		if err != nil {
+			return err
+		}
+		if out, err = rolloutByID(ctx, tx, ro.ID); err != nil {
+			return err
+		}
+		return forgetRollouts(ctx, tx, out)
 	})
 	return out, err
 }
 
-// Note is a change of a rollout.
-type Note struct {
-	State      string // "" leaves it as it is
-	LeaseUntil time.Time
-	Ended      bool
-	// Event gets the rollout as it will be, and the time, and returns the event's JSON; nil
-	// appends none. Callback returns what is told to each of URLs.
-	Event    func(Rollout, time.Time) (json.RawMessage, error)
-	Callback func(Rollout, time.Time) (json.RawMessage, error)
-	URLs     []string
-}
-
-// NoteRollout changes a rollout that goes on; one that has ended gives ErrRolloutEnded, and
-// is returned. What is to be told of it is stored in the same transaction.
-func (r *Registry) NoteRollout(ctx context.Context, id string, note Note) (out Rollout, err error) {
-	err = r.update(ctx, "noting a change of the rollout "+id, func(tx *sql.Tx) error {
-		ro, err := scanRollout(tx.QueryRowContext(ctx, `SELECT `+rolloutColumns+` FROM rollouts WHERE id = ?`, id))
+// forgetRollouts keeps the history bounded.
+func forgetRollouts(ctx context.Context, tx *sql.Tx, ro Rollout) error {
+	for where, key := range map[string]string{
+		`ended_on IS NOT NULL AND worker_id = ?`:                                                ro.WorkerID,
+		`ended_on IS NOT NULL AND account_id = ? AND worker_id NOT IN (SELECT id FROM workers)`: ro.AccountID,
+	} {
+		_, err := tx.ExecContext(ctx, `DELETE FROM rollouts WHERE `+where+` AND id NOT IN (SELECT id FROM rollouts WHERE `+where+`
+			ORDER BY created_on DESC, rowid DESC LIMIT ?)`, key, key, keptRollouts)
 		if err != nil {
 			return err
 		}
-		if out = ro; ro.EndedOn != nil {
-			return ErrRolloutEnded
-		}
-		now := r.stamp()
-		ro.UpdatedOn, ro.LeaseUntil = now, note.LeaseUntil
-		if note.State != "" {
-			ro.State = note.State
-		}
-		if note.Ended {
-			ro.EndedOn = &now
-		}
-		if note.Event != nil {
-			ro.Sequence++
-			text, err := note.Event(ro, now)
-			if err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, `INSERT INTO rollout_events (rollout_id, sequence, at, event) VALUES (?, ?, ?, ?)`, id, ro.Sequence, now.UnixMicro(), string(text)); err != nil {
-				return err
-			}
-			if err := queueCallbacks(ctx, tx, ro, note, now); err != nil {
-				return err
-			}
-		}
-		var endedOn any
-		if ro.EndedOn != nil {
-			endedOn = ro.EndedOn.UnixMicro()
-		}
-		out = ro
-		return oneRow(tx.ExecContext(ctx, `UPDATE rollouts SET updated_on = ?, ended_on = ?, lease_until = ?, state = ?, sequence = ? WHERE id = ?`,
-			now.UnixMicro(), endedOn, note.LeaseUntil.UnixMicro(), ro.State, ro.Sequence, id))
-	})
-	return out, err
+	}
+	return nil
 }
 
-// ExtendLeases gives every rollout that goes on time until then: after a restart nobody
-// could have renewed.
-func (r *Registry) ExtendLeases(ctx context.Context, until time.Time) error {
-	return r.update(ctx, "extending the leases of rollouts", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE rollouts SET lease_until = ? WHERE ended_on IS NULL`, until.UnixMicro())
-		return err
-	})
+// OpenRollouts are those that go on, of all accounts.
+func (r *Registry) OpenRollouts(ctx context.Context) ([]Rollout, error) {
+	return r.rollouts(ctx, `r.ended_on IS NULL`)
 }
 
-// ExpiredRollouts are those that go on and whose lease has ended.
-func (r *Registry) ExpiredRollouts(ctx context.Context, now time.Time) ([]Rollout, error) {
-	return r.rollouts(ctx, `ended_on IS NULL AND lease_until < ?`, now.UnixMicro())
-}
-
-// Rollouts lists those of an account, newest first; of one Worker if workerID is not
-// empty, and in one state if state is not.
-func (r *Registry) Rollouts(ctx context.Context, accountID, workerID, state string, limit int) ([]Rollout, error) {
-	return r.rollouts(ctx, `worker_id IN (SELECT id FROM workers WHERE account_id = ?) AND (? = '' OR worker_id = ?) AND (? = '' OR state = ?)
-		ORDER BY created_on DESC, id LIMIT ?`, accountID, workerID, workerID, state, state, limit)
+// Rollouts lists those of an account, newest first; of one Worker if worker, an id or a
+// name, is not empty, and in one state if state is not.
+func (r *Registry) Rollouts(ctx context.Context, accountID, worker, state string, limit int) ([]Rollout, error) {
+	return r.rollouts(ctx, `r.account_id = ?1 AND (?2 = '' OR r.worker_id = ?2 OR COALESCE(w.name, r.worker_name) = ?2) AND (?3 = '' OR r.state = ?3)
+		ORDER BY r.created_on DESC, r.rowid DESC LIMIT ?4`, accountID, worker, state, limit)
 }
 
 func (r *Registry) rollouts(ctx context.Context, where string, args ...any) (list []Rollout, err error) {
 	err = r.view(ctx, "listing rollouts", func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `SELECT `+rolloutColumns+` FROM rollouts WHERE `+where, args...)
+		rows, err := tx.QueryContext(ctx, `SELECT `+rolloutColumns+fromRollouts+`WHERE `+where, args...)
 		if err != nil {
 			return err
 		}
@@ -155,7 +144,15 @@ func (r *Registry) rollouts(ctx context.Context, where string, args ...any) (lis
 			}
 			list = append(list, ro)
 		}
-		return rows.Err()
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		for i := range list {
+			if list[i], err = withLive(ctx, tx, list[i]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return list, err
 }
@@ -163,7 +160,7 @@ func (r *Registry) rollouts(ctx context.Context, where string, args ...any) (lis
 // Rollout returns a rollout and its events after a number, oldest first.
 func (r *Registry) Rollout(ctx context.Context, id string, after int64) (ro Rollout, events []RolloutEvent, err error) {
 	err = r.view(ctx, "reading the rollout "+id, func(tx *sql.Tx) (err error) {
-		if ro, err = scanRollout(tx.QueryRowContext(ctx, `SELECT `+rolloutColumns+` FROM rollouts WHERE id = ?`, id)); err != nil {
+		if ro, err = rolloutByID(ctx, tx, id); err != nil {
 			return err
 		}
 		rows, err := tx.QueryContext(ctx, `SELECT sequence, at, event FROM rollout_events WHERE rollout_id = ? AND sequence > ? ORDER BY sequence`, id, after)
@@ -172,16 +169,23 @@ func (r *Registry) Rollout(ctx context.Context, id string, after int64) (ro Roll
 		}
 		defer rows.Close()
 		for rows.Next() {
-			var e RolloutEvent
-			var at int64
-			var text string
-			if err := rows.Scan(&e.Sequence, &at, &text); err != nil {
-				return fmt.Errorf("an event: %w", err)
+			e, err := scanRolloutEvent(rows)
+			if err != nil {
+				return err
 			}
-			e.At, e.Event = fromMicros(at), json.RawMessage(text)
 			events = append(events, e)
 		}
 		return rows.Err()
 	})
 	return ro, events, err
+}
+
+func scanRolloutEvent(row interface{ Scan(...any) error }) (e RolloutEvent, err error) {
+	var at int64
+	var text string
+	if err := row.Scan(&e.Sequence, &at, &text); err != nil {
+		return RolloutEvent{}, fmt.Errorf("an event: %w", notFound(err))
+	}
+	e.At, e.Event = fromMicros(at), json.RawMessage(text)
+	return e, nil
 }

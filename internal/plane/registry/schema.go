@@ -108,20 +108,24 @@ var migrations = [...]string{
 		PRIMARY KEY (seq, position)
 	) STRICT, WITHOUT ROWID;`,
 
-	// 2: rollouts.
+	// 2: rollouts. worker_id is no foreign key: the history outlives a deleted Worker.
 	`CREATE TABLE rollouts (
 		id          TEXT PRIMARY KEY,
-		worker_id   TEXT NOT NULL REFERENCES workers(id) ON DELETE CASCADE,
+		account_id  TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
+		worker_id   TEXT NOT NULL,
+		worker_name TEXT NOT NULL,          -- as it was at the newest event
 		created_on  INTEGER NOT NULL,
 		updated_on  INTEGER NOT NULL,
 		ended_on    INTEGER,                -- NULL while it goes on
-		lease_until INTEGER NOT NULL,
+		taken_on    INTEGER,                -- when the plane took it over from its driver
 		plan        TEXT NOT NULL,          -- JSON: as it was announced
 		state       TEXT NOT NULL,
+		base        TEXT NOT NULL,          -- id of the deployment that it began from, '' if nothing was live
 		deployment  TEXT NOT NULL,          -- id of the last one that it has made, '' before
 		sequence    INTEGER NOT NULL        -- of its newest event
 	) STRICT;
 	CREATE INDEX rollouts_worker ON rollouts(worker_id, created_on);
+	CREATE INDEX rollouts_account ON rollouts(account_id, created_on);
 	-- A Worker has one rollout at a time.
 	CREATE UNIQUE INDEX rollouts_active ON rollouts(worker_id) WHERE ended_on IS NULL;
 
@@ -134,10 +138,11 @@ var migrations = [...]string{
 	) STRICT, WITHOUT ROWID;
 
 	-- What is still to be told to somebody. rollout_id is no foreign key: it is told
-	-- although the Worker may be gone.
+	-- although the rollout may be forgotten. receiver is a hash of the URL, which often is
+	-- a secret by itself.
 	CREATE TABLE callbacks (
 		seq        INTEGER PRIMARY KEY AUTOINCREMENT,
-		url        TEXT NOT NULL,
+		receiver   TEXT NOT NULL,
 		rollout_id TEXT NOT NULL,
 		message_id TEXT NOT NULL,
 		body       TEXT NOT NULL,           -- JSON
@@ -145,7 +150,7 @@ var migrations = [...]string{
 		attempts   INTEGER NOT NULL,
 		next_on    INTEGER NOT NULL
 	) STRICT;
-	CREATE INDEX callbacks_order ON callbacks(url, rollout_id, seq);`,
+	CREATE INDEX callbacks_order ON callbacks(receiver, rollout_id, seq);`,
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {

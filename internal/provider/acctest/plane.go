@@ -94,16 +94,10 @@ func (p *Plane) Writes() int {
 }
 
 // Env is an environment that configures the plane as the default one.
-func (p *Plane) Env(name string) string {
-	switch name {
-	case "CLOUDFLARE_API_TOKEN":
-		return p.Token
-	case "CLOUDFLARE_ACCOUNT_ID":
-		return p.AccountID
-	case "CLOUDFLARE_BASE_URL":
-		return p.URL
-	}
-	return ""
+func (p *Plane) Env(name string) string { return envOf(name, p.URL, p.AccountID, p.Token) }
+
+func envOf(name, url, account, token string) string {
+	return map[string]string{"CLOUDFLARE_API_TOKEN": token, "CLOUDFLARE_ACCOUNT_ID": account, "CLOUDFLARE_BASE_URL": url}[name]
 }
 
 // NoEnv is an environment without anything.

@@ -72,17 +72,7 @@ func (w testLog) Write(p []byte) (int, error) {
 }
 
 // Env is an environment that configures the plane as the default one.
-func (p *RealPlane) Env(name string) string {
-	switch name {
-	case "CLOUDFLARE_API_TOKEN":
-		return p.Token
-	case "CLOUDFLARE_ACCOUNT_ID":
-		return p.AccountID
-	case "CLOUDFLARE_BASE_URL":
-		return p.URL
-	}
-	return ""
-}
+func (p *RealPlane) Env(name string) string { return envOf(name, p.URL, p.AccountID, p.Token) }
 
 // Somebody is a client that is not the provider's.
 func (p *RealPlane) Somebody(t testing.TB) *cloudflare.Client {

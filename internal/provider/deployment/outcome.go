@@ -3,6 +3,7 @@
 package deployment
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 // explain adds the diagnostic that an outcome deserves: none for the wanted version
 // at 100 % or at hold_at.
-func (r *release) explain(o rollout.Outcome, plan rollout.Plan, d *driver, timedOut bool) {
+func (r *release) explain(ctx context.Context, o rollout.Outcome, plan rollout.Plan, d *driver, timedOut bool) {
 	if o.State == rollout.Succeeded || o.State == rollout.Held && o.Failed == nil && !o.Interrupted && o.Err == nil {
 		return
 	}
@@ -32,7 +33,7 @@ func (r *release) explain(o rollout.Outcome, plan rollout.Plan, d *driver, timed
 		text = "What is live could not be found out or changed. Run terraform plan: it shows what is live, and the next apply goes on from there. Last seen: " + r.liveText(o)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Worker %q on %s, version %s", r.plan.Worker.ValueString(), r.plane, plan.Target)
+	fmt.Fprintf(&b, "Worker %q on %s, version %s", r.workerName(ctx), r.plane, plan.Target)
 	if o.Step >= 0 {
 		fmt.Fprintf(&b, ", step %d of %d (%s)", o.Step+1, len(plan.Steps)+1, percentageOf(plan, o.Step))
 	}
@@ -64,6 +65,14 @@ func (r *release) explain(o rollout.Outcome, plan rollout.Plan, d *driver, timed
 		fmt.Fprintf(&b, "\nWhat happened in which order: hybridge rollout show %s", d.id)
 	}
 	r.diags.AddError(summary, strings.TrimSpace(b.String()))
+}
+
+// workerName is the Worker's name, also where the configuration has its id.
+func (r *release) workerName(ctx context.Context) string {
+	if ref, err := r.plane.Client.WorkerRef(context.WithoutCancel(ctx), r.plan.Worker.ValueString()); err == nil {
+		return ref.Name
+	}
+	return r.plan.Worker.ValueString()
 }
 
 func percentageOf(plan rollout.Plan, step int) string {

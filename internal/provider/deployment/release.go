@@ -245,7 +245,7 @@ func (r *release) drive(ctx context.Context, d *driver, steps rolloutModel) bool
 		}
 	}
 	known := r.saveLive(ctx, d.seen, outcome.State == rollout.Unknown || outcome.State == rollout.Overtaken)
-	r.explain(outcome, d.plan, d, errors.Is(running.Err(), context.DeadlineExceeded))
+	r.explain(ctx, outcome, d.plan, d, errors.Is(running.Err(), context.DeadlineExceeded))
 	if d.unreported {
 		r.diags.AddWarning("End of the rollout could not be reported", fmt.Sprintf(
 			"Worker %q on %s: the plane does not know that the rollout %s has ended. It takes it for abandoned, and may do what on_interrupt says within 15 seconds. "+

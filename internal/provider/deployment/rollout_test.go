@@ -252,3 +252,34 @@ func TestABadVersionNeverGetsPastItsStep(t *testing.T) {
 		})
 	}
 }
+
+// Credentials of probes are in no state and no diagnostic, also where the Worker repeats
+// them.
+func TestCredentialsOfProbesStayWithTheProbes(t *testing.T) {
+	t.Parallel()
+	s := newTheatre(t)
+	if d := s.apply(s.config(s.good, nil)); len(d) > 0 {
+		t.Fatal(d)
+	}
+	const secret = "correct-horse-battery-staple-probes"
+	config := func(version string) tfproto.Object {
+		return s.config(version, tfproto.Object{
+			"steps": []any{step(0, "1ms", "health")},
+			"gates": map[string]any{"health": healthy(map[string]any{
+				"headers": map[string]any{"X-Probe": "hybridge"}, "headers_wo": map[string]any{"X-Probe-Key": secret}, "failures": 1.0, "patience": "5s",
+			})},
+		})
+	}
+	guarded := s.Upload(t, s.worker, answering(`if (request.headers.get("X-Probe-Key") !== "`+secret+`" || request.headers.get("X-Probe") !== "hybridge") return new Response("who are you", { status: 403 });`))
+	d := s.apply(config(guarded))
+	if d.HasError() || s.live().Only() != guarded {
+		t.Errorf("the probes did not bring their headers: %s", d)
+	}
+	if text := fmt.Sprint(s.state.Object); strings.Contains(text, secret) {
+		t.Error("the state has the credential")
+	}
+	echoing := s.Upload(t, s.worker, answering(`return new Response("you sent " + request.headers.get("X-Probe-Key"), { status: 500 });`))
+	if d = s.apply(config(echoing)); !d.HasError() || strings.Contains(d.String(), secret) {
+		t.Errorf("a Worker that repeats the credential: %s", d)
+	}
+}

@@ -29,7 +29,7 @@ const description = "What is live of a Worker: the version that answers its requ
 	"names the secrets, as far as the plane tells.\n\n" +
 	"Each deployment records the run, workspace and commit it comes from, where HCP Terraform, GitHub Actions or GitLab CI say so.\n\n" +
 	"Destroying this resource changes nothing on the plane: Cloudflare has no such operation. The Worker goes on serving until it is deleted.\n\n" +
-	"Permission groups: `Workers Scripts Write` (`Workers Scripts Read` suffices for planning)."
+	"Permission groups: `Workers Scripts Write` (`Workers Scripts Read` suffices for planning), and `Account Analytics Read` for metrics gates."
 
 const timeoutDescription = "How long a rollout may take, e.g. `45m`; then it ends as `on_interrupt` says. Default: what its bake times and the patience of its gates add up to, " +
 	"and two minutes for each deployment. Changed in place, without a request."
