@@ -23,6 +23,7 @@ type world struct {
 	live rollout.Deployment
 	past []rollout.Deployment // every deployment of the rollout, oldest first
 	told []rollout.Transition
+	why  []rollout.Transition // what each deployment was for
 
 	deploys int
 	// fault is asked before each Deploy: what to do with it.
@@ -105,7 +106,7 @@ func (w *world) somebody(shares ...rollout.Share) {
 	w.live = rollout.Deployment{ID: fmt.Sprint("theirs", w.deploys, len(w.told)), Shares: shares}
 }
 
-func (w *world) Deploy(ctx context.Context, over string, shares []rollout.Share, _ rollout.Transition) (rollout.Deployment, error) {
+func (w *world) Deploy(ctx context.Context, over string, shares []rollout.Share, why rollout.Transition) (rollout.Deployment, error) {
 	if err := ctx.Err(); err != nil {
 		return rollout.Deployment{}, err
 	}
@@ -129,7 +130,7 @@ func (w *world) Deploy(ctx context.Context, over string, shares []rollout.Share,
 		return rollout.Deployment{}, errFault
 	}
 	w.live = rollout.Deployment{ID: fmt.Sprint("d", n+1), Shares: shares}
-	w.past = append(w.past, w.live)
+	w.past, w.why = append(w.past, w.live), append(w.why, why)
 	if what == lost {
 		return rollout.Deployment{}, errFault
 	}

@@ -4,6 +4,7 @@ package rollout
 
 import (
 	"errors"
+	"math"
 	"slices"
 )
 
@@ -14,12 +15,28 @@ type machine struct {
 	// step is the current one, from 0; -1 before the first.
 	step int
 	live Deployment
-	// asked is what the last action deploy was to make live.
+	// asked is what the last action deploy was to make live, nil once it is known whether
+	// it is.
 	asked []Share
-	back  bool // it is on its way back
-	tries int  // of going back
+	// ending says that it goes forward no more. An interruption changes nothing then: what
+	// has been decided, by a gate that failed for example, is carried out.
+	ending bool
+	// then is what the look that is being taken is for.
+	then  purpose
+	back  bool       // it is on its way back
+	why   Transition // what for
+	tries int        // of going back
+	lost  error      // what the first of them failed with
 	out   Outcome
 }
+
+type purpose int
+
+const (
+	toGoOn purpose = iota // a step has passed
+	toHold                // what is live is to stay
+	toObey                // it was interrupted
+)
 
 // An event is what has happened to a rollout.
 type event struct {
@@ -39,7 +56,8 @@ const (
 	deployed              // live is what was asked for
 	notDeployed           // Deploy returned err; live is what was found afterwards
 	judged                // a step's gates have spoken, or failed is set
-	interrupted           // the context has ended; live is what was found afterwards
+	looked                // live is what was found, nil with err if nothing was
+	interrupted           // the context has ended
 )
 
 // An action is what to do next.
@@ -55,13 +73,12 @@ type action struct {
 	end Outcome
 }
 
-func (a action) goesBack() bool { return a.kind == deploy && a.why.State == RollingBack }
-
 type actionKind int
 
 const (
 	deploy actionKind = iota
 	judge
+	look // whether what this rollout set is still live
 	end
 )
 
@@ -108,16 +125,16 @@ func (m machine) next(e event) (machine, action) {
 	case notDeployed:
 		return m.missed(e)
 	case judged:
-		if e.live != nil && e.live.ID != m.out.Live.ID {
-			return m.overtaken(nil)
-		}
 		if e.failed != nil {
 			m.out.Failed = e.failed
 			return m.fail(m.plan.OnFailure, Transition{Verdict: e.failed, Reason: "gate " + e.failed.Gate + ": " + e.failed.Reason})
 		}
-		return m.passed()
+		return m.look(toGoOn)
+	case looked:
+		return m.looked(e)
 	default:
-		return m.interrupt(e)
+		m.out.Interrupted, m.ending = true, true
+		return m.look(toObey)
 	}
 }
 
@@ -126,7 +143,7 @@ func (m machine) next(e event) (machine, action) {
 func (m machine) begin() (machine, action) {
 	at := sharesOf(m.live, m.plan.Target)
 	switch {
-	case at == 100:
+	case at == 100 && len(m.live.Shares) == 1:
 		m.step = m.last()
 		return m, action{kind: judge}
 	case at < 0 || m.plan.Previous == "":
@@ -137,15 +154,18 @@ func (m machine) begin() (machine, action) {
 		return m.forward()
 	}
 	for i := range m.plan.Steps {
-		if p := m.percentage(i); p == at {
+		if near(m.percentage(i), at) {
 			m.step = i
 			return m, action{kind: judge}
-		} else if p > at {
-			m.step = i
-			return m.forward()
 		}
 	}
-	m.step = m.last()
+	if m.plan.HoldAt != nil && at >= *m.plan.HoldAt {
+		return m.look(toHold) // somebody went further by hand, to no step that could be judged
+	}
+	m.step = slices.IndexFunc(m.plan.Steps, func(s Step) bool { return s.Percentage > at })
+	if m.step < 0 {
+		m.step = m.last()
+	}
 	return m.forward()
 }
 
@@ -167,12 +187,45 @@ func (m machine) forward() (machine, action) {
 
 // reached follows a deployment that was made.
 func (m machine) reached() (machine, action) {
-	m.out.Live = m.live
+	m.out.Live, m.asked = m.live, nil
 	if m.back {
 		return m.finish(RolledBack)
 	}
 	m.out.Step = m.step
 	return m, action{kind: judge}
+}
+
+func (m machine) look(then purpose) (machine, action) {
+	m.then = then
+	return m, action{kind: look}
+}
+
+// looked follows a look. No end is told that was not seen just before.
+func (m machine) looked(e event) (machine, action) {
+	switch {
+	case e.live == nil && m.then == toGoOn && !m.stops():
+		return m.passed() // the next deployment is made only over this one
+	case e.live == nil:
+		m.out.Err = e.err
+		return m.finish(Unknown)
+	case e.live.ID == m.out.Live.ID:
+	case m.asked != nil && sameShares(e.live.Shares, m.asked):
+		m.out.Live, m.out.Step = *e.live, m.step // the deployment that was being made
+	default:
+		return m.overtaken(nil)
+	}
+	switch m.then {
+	case toHold:
+		return m.finish(Held)
+	case toObey:
+		return m.fail(m.plan.OnInterrupt, Transition{Reason: "the run was interrupted"})
+	}
+	return m.passed()
+}
+
+// stops reports whether nothing is deployed after the current step.
+func (m machine) stops() bool {
+	return m.step == m.last() || m.plan.HoldAt != nil && m.percentage(m.step) >= *m.plan.HoldAt
 }
 
 // passed follows a step whose gates have all passed.
@@ -181,7 +234,7 @@ func (m machine) passed() (machine, action) {
 	switch {
 	case m.step == m.last():
 		return m.finish(Succeeded)
-	case m.plan.HoldAt != nil && m.percentage(m.step) >= *m.plan.HoldAt:
+	case m.stops():
 		return m.finish(Held)
 	}
 	m.step++
@@ -193,9 +246,11 @@ func (m machine) missed(e event) (machine, action) {
 	switch {
 	case errors.Is(e.err, ErrMoved):
 		return m.overtaken(e.err)
+	case e.live == nil && m.back:
+		return m.again(e.err)
 	case e.live == nil:
 		m.out.Err = e.err
-		return m.again(e.err)
+		return m.finish(Unknown)
 	case e.live.ID != m.out.Live.ID && sameShares(e.live.Shares, m.asked):
 		return m.reached() // the answer got lost, and no more
 	case e.live.ID != m.out.Live.ID:
@@ -204,50 +259,43 @@ func (m machine) missed(e event) (machine, action) {
 		return m.again(e.err)
 	}
 	// Nothing has changed.
-	m.out.Err = e.err
+	m.out.Err, m.asked = e.err, nil
 	return m.fail(m.plan.OnFailure, Transition{Reason: "the step could not be deployed"})
 }
 
 // again tries to go back once more, or gives up.
 func (m machine) again(err error) (machine, action) {
-	if !m.back || m.tries >= maxTries {
-		m.out.Err = err
+	if m.lost == nil {
+		m.lost = err // later ones may only say that time is up
+	}
+	if m.tries >= maxTries {
+		m.out.Err = m.lost
 		return m.finish(Unknown)
 	}
-	m, a := m.goBack(Transition{Reason: "again"})
+	m, a := m.goBack(m.why)
 	a.again = true
 	return m, a
 }
 
-// interrupt follows the end of the context.
-func (m machine) interrupt(e event) (machine, action) {
-	m.out.Interrupted = true
-	switch {
-	case e.live == nil:
-		m.out.Err = e.err
-		return m.finish(Unknown)
-	case e.live.ID != m.out.Live.ID && m.asked != nil && sameShares(e.live.Shares, m.asked):
-		m.out.Live = *e.live // the deployment that was being made
-		m.out.Step = m.step
-	case e.live.ID != m.out.Live.ID:
-		return m.overtaken(nil)
-	}
-	return m.fail(m.plan.OnInterrupt, Transition{Reason: "the run was interrupted"})
-}
-
 // fail holds or goes back.
 func (m machine) fail(policy Policy, why Transition) (machine, action) {
+	m.ending = true
 	switch {
 	case m.plan.Previous == "", policy == Hold:
-		return m.finish(Held)
+		if m.then == toObey {
+			return m.finish(Held) // it has just looked
+		}
+		return m.look(toHold)
 	case sharesOf(m.out.Live, m.plan.Target) < 0:
 		return m.finish(RolledBack) // nothing has been deployed
 	}
 	return m.goBack(why)
 }
 
+// goBack deploys the previous version. why is the same for every try: what is written
+// into the deployment's message says which version is rejected.
 func (m machine) goBack(why Transition) (machine, action) {
-	m.back = true
+	m.back, m.why = true, why
 	m.tries++
 	m.asked = []Share{{m.plan.Previous, 100}}
 	why.State, why.Step, why.Percentage = RollingBack, max(m.step, 0), 0
@@ -268,12 +316,13 @@ func (m machine) finish(s State) (machine, action) {
 	return m, action{kind: end, end: m.out}
 }
 
+// near allows for what planes make of fractions: wrangler's tolerance.
+func near(a, b float64) bool { return math.Abs(a-b) < 0.001 }
+
+// sameShares reports whether a and b are the same split, in whatever order a plane
+// lists it.
 func sameShares(a, b []Share) bool {
-	order := func(x, y Share) int {
-		if x.VersionID < y.VersionID {
-			return -1
-		}
-		return 1
-	}
-	return slices.Equal(slices.SortedFunc(slices.Values(a), order), slices.SortedFunc(slices.Values(b), order))
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(x Share) bool {
+		return !slices.ContainsFunc(b, func(y Share) bool { return x.VersionID == y.VersionID && near(x.Percentage, y.Percentage) })
+	})
 }

@@ -4,6 +4,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -12,24 +13,38 @@ const (
 	// wayBack bounds everything that follows an interruption: Terraform and HCP kill a
 	// provider that does not end, and the previous deployment has to be live by then.
 	wayBack = 10 * time.Second
+	// finishing is how much of that a deployment gets that an interruption has met. Cut
+	// off, it may still be carried out after it was looked for, and nobody would know.
+	finishing = 4 * time.Second
 	// goingBack bounds going back from a failed gate, where nobody waits with a knife.
 	goingBack = time.Minute
+	// looks is how often is asked what is live, with pauses of 250 and 500 ms: one bad
+	// answer must not decide how a rollout ends.
+	looks = 3
 )
 
 // Run takes a plan that Check accepts through its steps. It returns when the rollout
-// has ended, within ten seconds after the end of ctx. report may be nil.
+// has ended, within ten seconds after the end of ctx if gates, Live and report return
+// soon when theirs ends. A deployment that is being made when ctx ends is not cut off at
+// once. report may be nil.
 func Run(ctx context.Context, p Plan, live Live, clock Clock, report Reporter) Outcome {
 	d := run{plan: p, live: live, clock: clock, report: report}
+	back, stop := outlive(ctx, wayBack)
+	defer stop()
+	made, stop := outlive(ctx, finishing)
+	defer stop()
 	m, a := newMachine(p).next(event{kind: begun})
-	for a.kind != end && !a.goesBack() && ctx.Err() == nil {
-		e := d.do(ctx, m, a)
+	for a.kind != end && !m.ending {
 		if ctx.Err() != nil {
-			break // the interruption is what counts, whatever came of it
+			m, a = m.next(event{kind: interrupted})
+			break
 		}
-		m, a = m.next(e)
+		m, a = m.next(d.do(ctx, made, m, a))
 	}
-	if a.kind != end {
-		a = d.goBack(ctx, m, a)
+	back, cancel := context.WithTimeout(back, goingBack)
+	defer cancel()
+	for a.kind != end {
+		m, a = m.next(d.do(back, back, m, a))
 	}
 	d.tell(context.WithoutCancel(ctx), Transition{
 		State: a.end.State, Step: max(a.end.Step, 0), Percentage: max(sharesOf(a.end.Live, p.Target), 0), Deployment: a.end.Live.ID, Reason: reasonOf(a.end),
@@ -37,22 +52,22 @@ func Run(ctx context.Context, p Plan, live Live, clock Clock, report Reporter) O
 	return a.end
 }
 
-// goBack carries out what is left when a rollout does not go forward any more, on a
-// context of its own.
-func (d run) goBack(ctx context.Context, m machine, a action) action {
-	budget := goingBack
-	if ctx.Err() != nil {
-		budget = wayBack
+// outlive is a context that ends some time after ctx, measured from that. stop MUST be
+// called; it waits for what has watched.
+func outlive(ctx context.Context, by time.Duration) (longer context.Context, stop func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	watched := make(chan struct{})
+	unwatch := context.AfterFunc(ctx, func() {
+		defer close(watched)
+		_ = SystemClock{}.Sleep(longer, by)
+		cancel()
+	})
+	return longer, func() {
+		cancel()
+		if !unwatch() {
+			<-watched
+		}
 	}
-	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget)
-	defer cancel()
-	if ctx.Err() != nil {
-		m, a = m.next(event{kind: interrupted, live: d.current(back), err: ctx.Err()})
-	}
-	for a.kind != end {
-		m, a = m.next(d.do(back, m, a))
-	}
-	return a
 }
 
 // reasonOf says why a rollout has ended as it has; empty where that needs no reason.
@@ -85,21 +100,41 @@ func (d run) tell(ctx context.Context, t Transition) {
 	}
 }
 
-// do carries one action out.
-func (d run) do(ctx context.Context, m machine, a action) event {
-	if a.kind == judge {
-		return d.judge(ctx, m)
+// do carries one action out, a deployment on made. What ctx has cut off is an
+// interruption, unless the outcome is known all the same.
+func (d run) do(ctx, made context.Context, m machine, a action) (e event) {
+	switch a.kind {
+	case judge:
+		e = d.judge(ctx, m)
+		if ctx.Err() != nil && e.failed == nil {
+			e.kind = interrupted
+		}
+	case look:
+		e.kind = looked
+		e.live, e.err = d.current(ctx)
+		if ctx.Err() != nil && e.live == nil && !m.ending {
+			e = event{kind: interrupted}
+		}
+	default:
+		e = d.deploy(made, a, m.tries)
+		if ctx.Err() != nil && e.kind == notDeployed && !errors.Is(e.err, ErrMoved) && !m.ending {
+			e = event{kind: interrupted}
+		}
 	}
-	return d.deploy(ctx, a, m.tries)
+	return e
 }
 
 // current is what is live, nil if that cannot be found out.
-func (d run) current(ctx context.Context) *Deployment {
-	live, err := d.live.Current(ctx)
-	if err != nil {
-		return nil
+func (d run) current(ctx context.Context) (*Deployment, error) {
+	for try := 1; ; try++ {
+		live, err := d.live.Current(ctx)
+		if err == nil {
+			return &live, nil
+		}
+		if try == looks || d.clock.Sleep(ctx, 125*time.Millisecond<<try) != nil {
+			return nil, err
+		}
 	}
-	return &live
 }
 
 func (d run) deploy(ctx context.Context, a action, tries int) event {
@@ -107,13 +142,22 @@ func (d run) deploy(ctx context.Context, a action, tries int) event {
 		if err := d.clock.Sleep(ctx, 125*time.Millisecond<<tries); err != nil {
 			return event{kind: notDeployed, err: err}
 		}
+		// The try before may have been carried out since.
+		if live, err := d.live.Current(ctx); err == nil && live.ID != a.over {
+			if sameShares(live.Shares, a.shares) {
+				return event{kind: deployed, live: &live}
+			}
+			return event{kind: notDeployed, live: &live, err: ErrMoved}
+		}
+	} else {
+		d.tell(ctx, a.why)
 	}
-	d.tell(ctx, a.why)
 	made, err := d.live.Deploy(ctx, a.over, a.shares, a.why)
 	if err == nil {
 		return event{kind: deployed, live: &made}
 	}
-	return event{kind: notDeployed, err: err, live: d.current(ctx)}
+	live, _ := d.current(ctx) // that it cannot be found out is part of the event
+	return event{kind: notDeployed, err: err, live: live}
 }
 
 // judge bakes a step and hears its gates.
@@ -140,7 +184,7 @@ func (d run) judge(ctx context.Context, m machine) event {
 	}
 	var watching, asking []string
 	for _, name := range names {
-		if d.plan.Gates[name].Asks() {
+		if d.asks(name) {
 			asking = append(asking, name)
 		} else {
 			watching = append(watching, name)
@@ -155,7 +199,6 @@ func (d run) judge(ctx context.Context, m machine) event {
 			return e
 		}
 	}
-	e.live = d.current(ctx) // that it cannot be asked is found out by the next deployment
 	return e
 }
 
@@ -191,10 +234,13 @@ func (d run) watch(ctx context.Context, c Candidate, names []string, hear func(V
 			cancel()
 		}
 	}
-	if !passed {
-		cancel()
-	}
 	return <-baked == nil && passed
+}
+
+// asks reports whether a gate asks; one that panics is left to ask, which says so.
+func (d run) asks(name string) (asks bool) {
+	defer func() { _ = recover() }()
+	return d.plan.Gates[name].Asks()
 }
 
 // ask hears one gate. One that panics has failed: what it says then may hold anything,
