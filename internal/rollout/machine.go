@@ -245,6 +245,9 @@ func (m machine) passed() (machine, action) {
 func (m machine) missed(e event) (machine, action) {
 	switch {
 	case errors.Is(e.err, ErrMoved):
+		if e.live == nil {
+			m.live = Deployment{} // not what the rollout set, and no more is known
+		}
 		return m.overtaken(e.err)
 	case e.live == nil && m.back:
 		return m.again(e.err)
@@ -303,8 +306,11 @@ func (m machine) goBack(why Transition) (machine, action) {
 }
 
 func (m machine) overtaken(err error) (machine, action) {
-	if err == nil {
+	switch {
+	case err == nil:
 		err = ErrMoved
+	case !errors.Is(err, ErrMoved):
+		err = errors.Join(ErrMoved, err) // a deployment failed, and somebody else's was found
 	}
 	m.out.Err = err
 	m.out.Live = m.live

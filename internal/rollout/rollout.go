@@ -179,7 +179,8 @@ type Reporter interface {
 // Outcome is how a rollout has ended.
 type Outcome struct {
 	State State
-	// Live is what is live, as last seen.
+	// Live is what is live, as last seen; empty if all that is known is that somebody
+	// else has deployed.
 	Live Deployment
 	// Failed is the verdict that ended it, nil if none did.
 	Failed *Verdict
@@ -187,7 +188,7 @@ type Outcome struct {
 	Step int
 	// Interrupted says that the context ended it.
 	Interrupted bool
-	// Err is what went wrong beside gates: ErrMoved, or an error of Live.
+	// Err is what went wrong beside gates: ErrMoved, an error of Live, or both.
 	Err error
 	// Verdicts are all of them, oldest first.
 	Verdicts []Verdict

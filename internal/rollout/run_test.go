@@ -5,6 +5,8 @@ package rollout_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -304,22 +306,49 @@ func TestAPlanThatCannotWorkIsRefused(t *testing.T) {
 	w := newWorld(sole("old"))
 	forty := 40.0
 	for want, change := range map[string]func(*rollout.Plan){
-		"target":              func(p *rollout.Plan) { p.Target = "" },
-		"previous":            func(p *rollout.Plan) { p.Previous, p.Live.Shares = "new", nil },
-		"live: version other": func(p *rollout.Plan) { p.Live.Shares = []rollout.Share{sole("other")} },
-		"live: nothing":       func(p *rollout.Plan) { p.Live = rollout.Deployment{} },
-		"steps[1].percentage": func(p *rollout.Plan) { p.Steps[1].Percentage = 0 },
-		"steps[2].percentage": func(p *rollout.Plan) { p.Steps[2].Percentage = 100 },
-		"steps[0].bake_time":  func(p *rollout.Plan) { p.Steps[0].Bake = -1 },
-		"steps[0].gates[1]":   func(p *rollout.Plan) { p.Steps[0].Gates = []string{"health", "none"} },
-		"final_bake_time":     func(p *rollout.Plan) { p.FinalBake = -1 },
-		"final_gates[0]":      func(p *rollout.Plan) { p.FinalGates = []string{"none"} },
-		"hold_at":             func(p *rollout.Plan) { p.HoldAt = &forty },
-		"on_failure":          func(p *rollout.Plan) { p.OnFailure = "" },
-		"on_interrupt":        func(p *rollout.Plan) { p.OnInterrupt = "never" },
+		"target":                func(p *rollout.Plan) { p.Target = "" },
+		"previous":              func(p *rollout.Plan) { p.Previous, p.Live.Shares = "new", []rollout.Share{sole("new")} },
+		"live: version other":   func(p *rollout.Plan) { p.Live.Shares = []rollout.Share{sole("other")} },
+		"live: nothing":         func(p *rollout.Plan) { p.Live = rollout.Deployment{} },
+		"live: it has versions": func(p *rollout.Plan) { p.Previous, p.Live.ID, p.Live.Shares = "", "", []rollout.Share{sole("new")} },
+		"live: version old is in it twice": func(p *rollout.Plan) {
+			p.Live.Shares = []rollout.Share{{VersionID: "old", Percentage: 50}, {VersionID: "old", Percentage: 50}}
+		},
+		"live: its percentages": func(p *rollout.Plan) { p.Live.Shares = []rollout.Share{{VersionID: "old", Percentage: 60}} },
+		"steps[1].percentage":   func(p *rollout.Plan) { p.Steps[1].Percentage = 0 },
+		"steps[2].percentage":   func(p *rollout.Plan) { p.Steps[2].Percentage = 100 },
+		"steps[0].bake_time":    func(p *rollout.Plan) { p.Steps[0].Bake = -1 },
+		"steps[0].gates[1]":     func(p *rollout.Plan) { p.Steps[0].Gates = []string{"health", "none"} },
+		"final_bake_time":       func(p *rollout.Plan) { p.FinalBake = -1 },
+		"steps[1].bake_time":    func(p *rollout.Plan) { p.Steps[1].Bake = 1000 * time.Hour },
+		"steps[1].gates[2]":     func(p *rollout.Plan) { p.Steps[1].Gates = []string{"health", "errors", "health"} },
+		"final_gates[0]":        func(p *rollout.Plan) { p.FinalGates = []string{"none"} },
+		"hold_at":               func(p *rollout.Plan) { p.HoldAt = &forty },
+		"on_failure":            func(p *rollout.Plan) { p.OnFailure = "" },
+		"on_interrupt":          func(p *rollout.Plan) { p.OnInterrupt = "never" },
 	} {
 		if err := planFor(w, change).Check(); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+}
+
+func TestEverythingWrongWithAPlanIsListedAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(sole("old"))
+	nan := math.NaN()
+	err := planFor(w, func(p *rollout.Plan) {
+		p.Target, p.OnFailure, p.OnInterrupt, p.HoldAt = "", "", "", &nan
+		p.Steps[0].Percentage, p.Steps[2].Gates = nan, []string{"none"}
+	}).Check()
+	want := `target: there is no version
+steps[0].percentage: NaN is not from 0 to below 100
+steps[1].percentage: 10 is not above the step before
+steps[2].gates[0]: there is no gate "none"
+hold_at: NaN is no step
+on_failure: "" is neither rollback nor hold
+on_interrupt: "" is neither rollback nor hold`
+	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
