@@ -103,3 +103,56 @@ func TestInterruptionAfterAFailureDoesNotMakeItForgotten(t *testing.T) {
 		t.Errorf("it ended %s, failed: %+v, live %v", o.State, o.Failed, w.live.Shares)
 	}
 }
+
+func TestSameSplitBySomebodyElseIsSomebodyElses(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w := newWorld(sole("old"))
+	w.at = []happening{{20 * time.Second, func() { w.somebody(split(10)...) }}, {25 * time.Second, cancel}}
+	if o := rollout.Run(ctx, planFor(w, nil), w, w, w); o.State != rollout.Overtaken || w.deploys != 2 {
+		t.Errorf("it ended %s after %d deployments", o.State, w.deploys)
+	}
+}
+
+func TestGoingBackLooksBeforeItTriesAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(sole("old"))
+	p := planFor(w, func(p *rollout.Plan) { p.Gates["health"] = gate{clock: w, fails: at(10)} })
+	unanswered := 0
+	w.fault = nth(2, lost)
+	w.blind = func() bool {
+		if w.deploys < 3 {
+			return false
+		}
+		unanswered++
+		return unanswered <= 3 // all that follow the lost answer
+	}
+	if o := rollout.Run(t.Context(), p, w, w, w); o.State != rollout.RolledBack || w.deploys != 3 {
+		t.Errorf("it ended %s (%v) after %d deployments", o.State, o.Err, w.deploys)
+	}
+	told := 0
+	for _, tr := range w.told {
+		if tr.State == rollout.RollingBack {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("it told %d times that it goes back", told)
+	}
+}
+
+// mute is a gate that cannot even say whether it asks.
+type mute struct{}
+
+func (mute) Asks() bool                                               { panic("a secret") }
+func (mute) Judge(context.Context, rollout.Candidate) rollout.Verdict { panic("a secret") }
+
+func TestGateThatPanicsAnywhereHasFailed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(sole("old"))
+	p := planFor(w, func(p *rollout.Plan) { p.Gates["health"] = mute{} })
+	if o := rollout.Run(t.Context(), p, w, w, w); o.State != rollout.RolledBack || o.Failed == nil || o.Failed.Gate != "health" {
+		t.Errorf("it ended %s, failed: %+v", o.State, o.Failed)
+	}
+}

@@ -58,3 +58,43 @@ func TestItEndsTenSecondsAfterAnInterruptionWhateverHangs(t *testing.T) {
 		})
 	}
 }
+
+// slow is a plane that carries a deployment out two seconds after it was asked, whether
+// or not anybody still waits for the answer.
+type slow struct{ *world }
+
+func (s slow) Deploy(ctx context.Context, over string, shares []rollout.Share, why rollout.Transition) (rollout.Deployment, error) {
+	type answer struct {
+		d   rollout.Deployment
+		err error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		time.Sleep(2 * time.Second)
+		d, err := s.world.Deploy(context.WithoutCancel(ctx), over, shares, why)
+		done <- answer{d, err}
+	}()
+	select {
+	case a := <-done:
+		return a.d, a.err
+	case <-ctx.Done():
+		return rollout.Deployment{}, ctx.Err()
+	}
+}
+
+func TestDeploymentThatAnInterruptionMeetsIsNotLeftToLandAfterwards(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		w, clock := newWorld(sole("old")), rollout.SystemClock{}
+		p := planFor(w, func(p *rollout.Plan) {
+			p.Gates = map[string]rollout.Gate{"health": gate{clock: clock}, "errors": gate{clock: clock}, "release": gate{clock: clock, asks: true}}
+		})
+		o := rollout.Run(ctx, p, slow{w}, clock, w)
+		time.Sleep(time.Minute)
+		if o.State != rollout.RolledBack || o.Live.ID != w.live.ID || len(w.live.Shares) != 1 {
+			t.Errorf("it ended %s and says that %s is live; %s %v is", o.State, o.Live.ID, w.live.ID, w.live.Shares)
+		}
+	})
+}
