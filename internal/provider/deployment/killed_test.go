@@ -133,6 +133,9 @@ func newOperator(t *testing.T, config string) *operator {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the plane's log ends:\n%s", plane.LogTail(40))
+		}
 		if err := plane.Stop(); err != nil {
 			t.Error(err)
 		}
