@@ -42,7 +42,7 @@ func run() error {
 	flag.StringVar(&s.programs.Hybridge, "hybridge", "bin/hybridge", "the hybridge `binary`")
 	flag.StringVar(&s.programs.CLI, "cli", "", "`path` of terraform or tofu (default: as `make test` finds it)")
 	flag.IntVar(&s.workers, "workers", 50, "Workers in the sections terraform and secrets")
-	flag.StringVar(&only, "only", "start,terraform,secrets,upload,ingress,switches", "comma-separated `sections` to run")
+	flag.StringVar(&only, "only", "start,terraform,secrets,rollouts,upload,ingress,switches", "comma-separated `sections` to run")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -65,6 +65,7 @@ func run() error {
 		"start":     benchStart,
 		"terraform": benchTerraform,
 		"secrets":   benchSecrets,
+		"rollouts":  benchRollouts,
 		"upload":    benchUpload,
 		"ingress":   benchIngress,
 		"switches":  benchSwitches,
@@ -72,7 +73,7 @@ func run() error {
 	for name := range strings.SplitSeq(only, ",") {
 		section, ok := sections[name]
 		if !ok {
-			return fmt.Errorf("no section %q: there are start, terraform, secrets, upload, ingress, switches", name)
+			return fmt.Errorf("no section %q: there are start, terraform, secrets, rollouts, upload, ingress, switches", name)
 		}
 		fmt.Printf("\n## %s\n\n", name)
 		if err := section(ctx, s); err != nil {

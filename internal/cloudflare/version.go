@@ -31,7 +31,10 @@ type Version struct {
 	Limits             json.RawMessage   `json:"limits"`
 	Placement          json.RawMessage   `json:"placement"`
 	StartupTimeMS      int64             `json:"startup_time_ms"`
-	Modules            []Module          `json:"modules"` // only where asked for
+	// MigrationTag names the last migration of Durable Objects when the version was
+	// deployed; empty before its first deployment and for a Worker without migrations.
+	MigrationTag string   `json:"migration_tag"`
+	Modules      []Module `json:"modules"` // only where asked for
 }
 
 // Module is one module of a version, as the API sends it.

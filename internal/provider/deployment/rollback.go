@@ -17,7 +17,8 @@ import (
 )
 
 // warnRollback says what a rollback will do: the plan itself shows ids only. from is the
-// deployment in which the version served everything.
+// deployment in which the version served everything. It refuses one over a migration of
+// Durable Objects, which no deployment can undo.
 func (m model) warnRollback(ctx context.Context, p *tfkit.Plane, from cloudflare.Deployment, diags *diag.Diagnostics) {
 	worker, target := m.Worker.ValueString(), m.RollbackID.ValueString()
 	var b strings.Builder
@@ -28,6 +29,13 @@ func (m model) warnRollback(ctx context.Context, p *tfkit.Plane, from cloudflare
 		is, err1 := p.Client.Version(ctx, worker, live.Sole())
 		will, err2 := p.Client.Version(ctx, worker, target)
 		if err1 == nil && err2 == nil {
+			if is.MigrationTag != will.MigrationTag {
+				diags.AddAttributeError(path.Root("rollback_to"), "Rollback over a migration", fmt.Sprintf(
+					"Worker %q on %s: between version %s, which is live, and version %s lies a migration of Durable Objects (%s -> %s). "+
+						"A deployment cannot undo one, and the plane would refuse it. Go forward: upload a version that has the old code and the present classes.",
+					worker, p, is.ID, will.ID, orNone(will.MigrationTag), orNone(is.MigrationTag)))
+				return
+			}
 			fmt.Fprintf(&b, "What differs from version %s, which is live:\n\n%s\n\n", is.ID, differences(*is, *will))
 		}
 	}
