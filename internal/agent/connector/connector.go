@@ -232,6 +232,12 @@ func (c *Connector) begin(ctx context.Context, metrics string) (*run, error) {
 	p, err := c.cfg.Host.Start(supervise.Spec{
 		Name: "connector " + c.cfg.Name, Argv: argv, Env: env, Redact: redact, Stdout: line, Stderr: line,
 		Ready: func(ctx context.Context, control io.Reader) error {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			go func() { // it ends with the child, or when supervise has done with Ready
+				_, _ = io.Copy(io.Discard, control)
+				cancel()
+			}()
 			for {
 				if err := answers(ctx); err == nil || ctx.Err() != nil {
 					return ctx.Err()
