@@ -212,8 +212,9 @@ func (d *Daemon) Failed() <-chan error {
 	return out
 }
 
-// Close stops accepting, lets requests in flight end, then the connectors, which would bring
-// more. The end of ctx cuts requests short, not the grace of connectors.
+// Close lets the connectors end, which bring requests, then stops accepting and
+// lets requests in flight end. The end of ctx cuts requests short, not the grace
+// of connectors.
 func (d *Daemon) Close(ctx context.Context) error {
 	d.stopMonitor()
 	// Connectors first: what they still bring must find an ingress.
