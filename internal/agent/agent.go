@@ -95,11 +95,18 @@ type Agent struct {
 	fleet  *fleet.Fleet
 	router *ingress.Router
 
-	servers []*http.Server
+	servers []server
 	serving sync.WaitGroup
 	failed  chan error // what ended a server before Close
 
 	removeSockets func()
+}
+
+// server is one listener with its http.Server and the way to end them.
+type server struct {
+	*http.Server
+	drain    *drain
+	listener *drainListener
 }
 
 // Start brings the plane up: when it returns, both servers accept requests, and
@@ -237,9 +244,11 @@ func (a *Agent) serve(h http.Handler, ln Listener, what string) {
 		s.Protocols.SetHTTP2(true)
 		serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
 	}
-	a.servers = append(a.servers, s)
+	d := newDrain()
+	listener := d.attach(s, ln.Listener)
+	a.servers = append(a.servers, server{s, d, listener})
 	a.serving.Go(func() {
-		if err := serve(ln.Listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- fmt.Errorf("serving the %s on %s: %w", what, ln.Addr(), err)
 		}
 	})
@@ -270,6 +279,7 @@ func (a *Agent) Close(ctx context.Context) error {
 	var stopping sync.WaitGroup
 	for _, s := range a.servers {
 		stopping.Go(func() {
+			s.drain.quiesce(ctx, s.listener)
 			if err := s.Shutdown(ctx); err != nil {
 				_ = s.Close() // the rest is cut off
 			}

@@ -54,7 +54,9 @@ func start(t *testing.T, in *standintest.StandIn, secret string) (c *Connector, 
 	return c, tokenFile, log
 }
 
-func state(c *Connector, want string) func() bool { return func() bool { return c.Status().State == want } }
+func state(c *Connector, want string) func() bool {
+	return func() bool { return c.Status().State == want }
+}
 
 func TestTheTokenGoesByFileAndNowhereElse(t *testing.T) {
 	t.Parallel()

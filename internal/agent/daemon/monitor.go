@@ -28,8 +28,6 @@ const (
 	lookTimeout = 5 * time.Second
 	// staleAfter is how old the last look may be for the agent to count as alive.
 	staleAfter = 3 * lookTimeout
-	// clockLimit is more than a second of offset from the time servers: certificates and tokens suffer from it.
-	clockLimit = time.Second
 )
 
 // Status is the last look at everything.
@@ -191,8 +189,8 @@ func LookAtDisk(s *health.Status, f *agentfile.File) {
 		}
 		return
 	}
-	size := uint64(st.Bsize) //nolint:gosec // a block's size is positive
-	disk := health.Disk{Path: f.DataDir, FreeBytes: st.Bavail * size, TotalBytes: st.Blocks * size}
+	size := uint64(st.Bsize) //nolint:gosec,unconvert // a positive number, of another type on each system
+	disk := health.Disk{Path: f.DataDir, FreeBytes: uint64(st.Bavail) * size, TotalBytes: st.Blocks * size}
 	if disk.TotalBytes > 0 {
 		disk.FreePercent = math.Round(1000*float64(disk.FreeBytes)/float64(disk.TotalBytes)) / 10
 	}
@@ -201,30 +199,6 @@ func LookAtDisk(s *health.Status, f *agentfile.File) {
 	if disk.FreePercent < float64(f.Alerts.DiskFree) {
 		check.OK, check.Warning = false, true
 		check.Detail = fmt.Sprintf("%.1f%% of the file system of %s is free: make room; a full one refuses writes and goes on serving", disk.FreePercent, f.DataDir)
-	}
-	s.Add(check)
-}
-
-// LookAtClock adds what the kernel knows of the clock. Whether it is
-// synchronised is a warning only: containers and machines without NTP run well for a while.
-func LookAtClock(s *health.Status) {
-	var tx unix.Timex
-	state, err := unix.Adjtimex(&tx)
-	if err != nil {
-		s.Clock = health.Clock{Unknown: true}
-		return
-	}
-	unit := 1e6
-	if tx.Status&unix.STA_NANO != 0 {
-		unit = 1e9
-	}
-	s.Clock = health.Clock{Synchronised: state != unix.TIME_ERROR && tx.Status&unix.STA_UNSYNC == 0, OffsetSeconds: float64(tx.Offset) / unit}
-	check := health.Check{Name: "clock", OK: true}
-	switch {
-	case !s.Clock.Synchronised:
-		check.OK, check.Warning, check.Detail = false, true, "the kernel's clock is not synchronised: enable systemd-timesyncd or chrony"
-	case math.Abs(s.Clock.OffsetSeconds) > clockLimit.Seconds():
-		check.OK, check.Warning, check.Detail = false, true, fmt.Sprintf("the clock is off by %.3f s: look at systemd-timesyncd or chrony", s.Clock.OffsetSeconds)
 	}
 	s.Add(check)
 }
