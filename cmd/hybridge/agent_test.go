@@ -37,11 +37,11 @@ import (
 
 // machine is a directory with an agent.yaml, and the agent that runs on it.
 type machine struct {
-	t      *testing.T
-	dir    string
-	notify *net.UnixConn
-	cmd    *exec.Cmd
-	log    *bytes.Buffer // read after the end only
+	t    *testing.T
+	dir  string
+	told chan string // what the agent tells systemd
+	cmd  *exec.Cmd
+	log  *bytes.Buffer // read after the end only
 }
 
 func newMachine(t *testing.T) *machine {
@@ -51,12 +51,23 @@ func newMachine(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	m := &machine{t: t, dir: dir}
-	m.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path("notify.sock"), Net: "unixgram"})
+	m := &machine{t: t, dir: dir, told: make(chan string, 10_000)}
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path("notify.sock"), Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = m.notify.Close() })
+	t.Cleanup(func() { _ = notify.Close() })
+	// Read all the time, as systemd does: a full socket would hold the agent up.
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := notify.Read(buf)
+			if err != nil {
+				return
+			}
+			m.told <- string(buf[:n])
+		}
+	}()
 	return m
 }
 
@@ -97,17 +108,17 @@ func (m *machine) start(files ...*os.File) {
 // hears waits until the agent has told systemd something.
 func (m *machine) hears(want string) {
 	m.t.Helper()
-	buf := make([]byte, 4096)
-	_ = m.notify.SetReadDeadline(time.Now().Add(patience))
+	deadline := time.After(patience)
 	for {
-		n, err := m.notify.Read(buf)
-		if err != nil {
+		select {
+		case said := <-m.told:
+			if strings.Contains(said, want) {
+				return
+			}
+		case <-deadline:
 			_ = m.cmd.Process.Kill()
 			_ = m.cmd.Wait()
-			m.t.Fatalf("waiting for %s: %v\n%s", want, err, m.log)
-		}
-		if strings.Contains(string(buf[:n]), want) {
-			return
+			m.t.Fatalf("it did not tell systemd %s\n%s", want, m.log)
 		}
 	}
 }

@@ -189,7 +189,7 @@ func LookAtDisk(s *health.Status, f *agentfile.File) {
 		}
 		return
 	}
-	size := uint64(st.Bsize) //nolint:unconvert // its type differs between systems
+	size := uint64(st.Bsize)                                                                                //nolint:unconvert // its type differs between systems
 	disk := health.Disk{Path: f.DataDir, FreeBytes: uint64(st.Bavail) * size, TotalBytes: st.Blocks * size} //nolint:unconvert // its type differs between systems
 	if disk.TotalBytes > 0 {
 		disk.FreePercent = math.Round(1000*float64(disk.FreeBytes)/float64(disk.TotalBytes)) / 10
