@@ -6,10 +6,13 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,6 +51,12 @@ type Config struct {
 	DataDir string // created with mode 0700; one agent at a time
 	API     string // host:port; port 0 takes a free one
 	Ingress string // host:port; port 0 takes a free one
+	// APIListener and IngressListeners, where given, are served instead of what API
+	// and Ingress name. The Agent owns them from Start on.
+	APIListener      *Listener
+	IngressListeners []Listener
+	// Hostnames gives host names to Workers by name; see SetHostnames.
+	Hostnames map[string]string
 	// AllowRemote admits addresses other than loopback: the API then is reachable
 	// without TLS by whoever reaches the machine.
 	AllowRemote bool
@@ -65,6 +74,12 @@ type Config struct {
 	Prepare func(context.Context, *registry.Registry) error
 }
 
+// Listener is an address to serve, with TLS and HTTP/2 if TLS is not nil.
+type Listener struct {
+	net.Listener
+	TLS *tls.Config
+}
+
 // Addresses are where an Agent listens, as host:port with the real port.
 type Addresses struct {
 	API     string
@@ -80,11 +95,18 @@ type Agent struct {
 	fleet  *fleet.Fleet
 	router *ingress.Router
 
-	api, ingress *http.Server
-	serving      sync.WaitGroup
-	failed       chan error // what ended a server before Close
+	servers []server
+	serving sync.WaitGroup
+	failed  chan error // what ended a server before Close
 
 	removeSockets func()
+}
+
+// server is one listener with its http.Server and the way to end them.
+type server struct {
+	*http.Server
+	drain    *drain
+	listener *drainListener
 }
 
 // Start brings the plane up: when it returns, both servers accept requests, and
@@ -92,8 +114,15 @@ type Agent struct {
 // A data directory that another process uses gives a *registry.InUseError, an
 // address that cannot be had a *ListenError.
 func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
-	a := &Agent{cfg: cfg, failed: make(chan error, 2), removeSockets: func() {}}
+	a := &Agent{cfg: cfg, failed: make(chan error, 2+len(cfg.IngressListeners)), removeSockets: func() {}}
 	var undo []func()
+	given := slices.Clone(cfg.IngressListeners)
+	if cfg.APIListener != nil {
+		given = append(given, *cfg.APIListener)
+	}
+	for _, ln := range given {
+		undo = append(undo, func() { _ = ln.Close() })
+	}
 	defer func() {
 		if err != nil {
 			for i := len(undo) - 1; i >= 0; i-- {
@@ -111,17 +140,31 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	}
 	undo = append(undo, func() { _ = a.reg.Close() })
 
-	apiListener, err := listen(ctx, "API", cfg.API, cfg.AllowRemote)
-	if err != nil {
-		return nil, err
+	apiListener, ingressListeners := cfg.APIListener, cfg.IngressListeners
+	if apiListener == nil {
+		ln, err := listen(ctx, "API", cfg.API, cfg.AllowRemote)
+		if err != nil {
+			return nil, err
+		}
+		undo = append(undo, func() { _ = ln.Close() })
+		apiListener = &Listener{Listener: ln}
 	}
-	undo = append(undo, func() { _ = apiListener.Close() })
-	ingressListener, err := listen(ctx, "ingress", cfg.Ingress, cfg.AllowRemote)
-	if err != nil {
-		return nil, err
+	if ingressListeners == nil {
+		ln, err := listen(ctx, "ingress", cfg.Ingress, cfg.AllowRemote)
+		if err != nil {
+			return nil, err
+		}
+		undo = append(undo, func() { _ = ln.Close() })
+		ingressListeners = []Listener{{Listener: ln}}
 	}
-	undo = append(undo, func() { _ = ingressListener.Close() })
-	a.addrs = Addresses{API: reachable(apiListener), Ingress: reachable(ingressListener)}
+	a.addrs.API = reachable(apiListener)
+	shown := plane.Ingress{Scheme: "http", Domain: LocalDomain}
+	if len(ingressListeners) > 0 {
+		a.addrs.Ingress, shown.Port = reachable(ingressListeners[0]), port(ingressListeners[0])
+		if ingressListeners[0].TLS != nil {
+			shown.Scheme = "https"
+		}
+	}
 
 	if cfg.Prepare != nil {
 		if err := cfg.Prepare(ctx, a.reg); err != nil {
@@ -136,6 +179,7 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	a.removeSockets = removeSockets
 	undo = append(undo, removeSockets)
 	a.router = ingress.New(cfg.Log.Named("ingress"))
+	a.router.SetAliases(cfg.Hostnames)
 	a.fleet, err = fleet.New(fleet.Config{
 		Workerd: cfg.Workerd, SocketDir: sockets, Router: a.router, Logger: cfg.Log.Named("worker"),
 		Limits: cfg.Limits, EgressAllow: cfg.EgressAllow,
@@ -150,7 +194,7 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	})
 	p, err := plane.New(plane.Config{
 		Registry: a.reg, Runtime: a.fleet, Callbacks: cfg.Callbacks, Log: cfg.Log.Named("api"),
-		Ingress: plane.Ingress{Scheme: "http", Domain: LocalDomain, Port: port(ingressListener)},
+		Ingress: shown,
 		Version: cfg.Version, WorkerdVersion: workerdVersion,
 	})
 	if err != nil {
@@ -163,11 +207,10 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 
-	a.api = newServer(p.Handler(), cfg.Log.Named("api"), apiHeaderBytes)
-	a.api.ReadTimeout = uploadTime
-	a.ingress = newServer(a.router, cfg.Log.Named("ingress"), ingressHeaderBytes)
-	a.serve(a.api, apiListener, "API")
-	a.serve(a.ingress, ingressListener, "ingress")
+	a.serve(p.Handler(), *apiListener, "API")
+	for _, ln := range ingressListeners {
+		a.serve(a.router, ln, "ingress")
+	}
 	return a, nil
 }
 
@@ -186,9 +229,26 @@ func newServer(h http.Handler, log hclog.Logger, headerBytes int) *http.Server {
 	return s
 }
 
-func (a *Agent) serve(s *http.Server, ln net.Listener, what string) {
+func (a *Agent) serve(h http.Handler, ln Listener, what string) {
+	limit := ingressHeaderBytes
+	if what == "API" {
+		limit = apiHeaderBytes
+	}
+	s := newServer(h, a.cfg.Log.Named(strings.ToLower(what)), limit)
+	if what == "API" {
+		s.ReadTimeout = uploadTime
+	}
+	serve := s.Serve
+	if ln.TLS != nil {
+		s.TLSConfig = ln.TLS
+		s.Protocols.SetHTTP2(true)
+		serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
+	d := newDrain()
+	listener := d.attach(s, ln.Listener)
+	a.servers = append(a.servers, server{s, d, listener})
 	a.serving.Go(func() {
-		if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- fmt.Errorf("serving the %s on %s: %w", what, ln.Addr(), err)
 		}
 	})
@@ -196,6 +256,15 @@ func (a *Agent) serve(s *http.Server, ln net.Listener, what string) {
 
 // Addresses are where the plane listens.
 func (a *Agent) Addresses() Addresses { return a.addrs }
+
+// Registry is the plane's, for whoever watches that it answers.
+func (a *Agent) Registry() *registry.Registry { return a.reg }
+
+// Versions are the live versions as their supervisors see them.
+func (a *Agent) Versions() []workerd.VersionState { return a.fleet.States() }
+
+// SetHostnames gives host names to Workers by name. It replaces those given before.
+func (a *Agent) SetHostnames(workerByHost map[string]string) { a.router.SetAliases(workerByHost) }
 
 // Failed yields what ended a server, should one end before Close.
 func (a *Agent) Failed() <-chan error { return a.failed }
@@ -208,8 +277,9 @@ func (a *Agent) Close(ctx context.Context) error {
 	// A WebSocket may last for days; its client knows how to connect again.
 	a.router.CloseUpgraded()
 	var stopping sync.WaitGroup
-	for _, s := range []*http.Server{a.api, a.ingress} {
+	for _, s := range a.servers {
 		stopping.Go(func() {
+			s.drain.quiesce(ctx, s.listener)
 			if err := s.Shutdown(ctx); err != nil {
 				_ = s.Close() // the rest is cut off
 			}

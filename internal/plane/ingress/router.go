@@ -57,6 +57,7 @@ type Router struct {
 
 	mu      sync.Mutex // serialises writers; readers go through table
 	routes  map[string]*entry
+	aliases map[string]string // normalised host to Worker name
 	nextSeq uint64
 
 	table   atomic.Pointer[table]
@@ -79,7 +80,21 @@ func (r *Router) Set(route Route) {
 	defer r.mu.Unlock()
 	r.nextSeq++
 	r.routes[route.WorkerID] = newEntry(route, r.nextSeq)
-	r.table.Store(buildTable(r.routes))
+	r.table.Store(buildTable(r.routes, r.aliases))
+}
+
+// SetAliases replaces the host names that the machine's operator gives to
+// Workers by name. They come before the hosts of routes, and a name without a
+// Worker answers like an unknown host until there is one.
+func (r *Router) SetAliases(workerByHost map[string]string) {
+	aliases := make(map[string]string, len(workerByHost))
+	for host, worker := range workerByHost {
+		aliases[normaliseHost(host)] = worker
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.aliases = aliases
+	r.table.Store(buildTable(r.routes, r.aliases))
 }
 
 // Remove forgets the Worker's route. Removing an unknown one is no error.
@@ -90,7 +105,7 @@ func (r *Router) Remove(workerID string) {
 		return
 	}
 	delete(r.routes, workerID)
-	r.table.Store(buildTable(r.routes))
+	r.table.Store(buildTable(r.routes, r.aliases))
 }
 
 // SetPreview sets how versions outside a deployment are found. Until it is

@@ -26,7 +26,7 @@ func newEntry(r Route, seq uint64) *entry {
 	return &entry{Route: r, seq: seq}
 }
 
-func buildTable(routes map[string]*entry) *table {
+func buildTable(routes map[string]*entry, aliases map[string]string) *table {
 	entries := make([]*entry, 0, len(routes))
 	for _, e := range routes {
 		entries = append(entries, e)
@@ -44,6 +44,13 @@ func buildTable(routes map[string]*entry) *table {
 		}
 		if e.PreviewSuffix != "" {
 			t.previews[normaliseHost(e.PreviewSuffix)] = e
+		}
+	}
+	for _, e := range entries {
+		for host, worker := range aliases {
+			if e.WorkerName == worker {
+				t.hosts[host] = e
+			}
 		}
 	}
 	return t

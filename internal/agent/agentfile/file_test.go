@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package agentfile
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+const whole = `format: 1
+region: fr
+data_dir: /var/lib/hybridge
+plane:
+  api: { listen: "unix:///run/hybridge/api.sock" }
+  workerd: /usr/lib/hybridge/workerd
+  allow_egress: [10.1.2.3/32]
+  initial_token_file: /var/lib/hybridge/token
+ingress:
+  listen:
+    - { address: "127.0.0.1:8787" }
+    - { address: "0.0.0.0:443", tls: true }
+  certificates:
+    - { cert_file: /etc/hybridge/tls/app.crt, key_file: "${CREDENTIALS_DIRECTORY}/app.key" }
+  zones:
+    example.com: { hostnames: { "app.example.com": { worker: api } } }
+connectors:
+  paris-1:
+    tunnel_id: 5f1b0c3a-0000-4000-8000-000000000001
+    cloudflared: /usr/bin/cloudflared
+    token_file: ${CREDENTIALS_DIRECTORY}/tunnel-token
+    metrics: 127.0.0.1:20241
+health:
+  listen: "127.0.0.1:8790"
+  token_file: ${CREDENTIALS_DIRECTORY}/health-token
+alerts:
+  webhooks: [ { url: "https://ops.example.com/hook", secret_file: "/etc/hybridge/hook" } ]
+  certificate_expiry: 48h
+  disk_free: 5%
+log: { level: debug, format: text }
+`
+
+func credentials(name string) string {
+	return map[string]string{"CREDENTIALS_DIRECTORY": "/run/credentials/h"}[name]
+}
+
+func TestAWholeFileIsRead(t *testing.T) {
+	t.Parallel()
+	f, err := Parse([]byte(whole), credentials)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.Connectors["paris-1"].TokenFile; got != "/run/credentials/h/tunnel-token" {
+		t.Errorf("token_file is %q", got)
+	}
+	if f.Alerts.DiskFree != 5 || time.Duration(f.Alerts.CertificateExpiry) != 48*time.Hour {
+		t.Errorf("alerts are %+v", f.Alerts)
+	}
+}
+
+func TestWhatIsRefusedIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, old, new, want string }{
+		{"unknown key", "region: fr", "regoin: fr", `line 2, column 1: unknown field "regoin"`},
+		{"unknown key inside", "worker: api", "wrker: api", "line 16, column"},
+		{"twice the same key", "region: fr", "region: fr\nregion: de", "line 3, column 1"},
+		{"wrong type", "format: 1", "format: [1]", "line 1, column"},
+		{"another format", "format: 1", "format: 2", "format: 2 is unknown"},
+		{"a variable that is not set", "${CREDENTIALS_DIRECTORY}/app.key", "${NOPE}/app.key", "certificates[0].key_file: the environment variable NOPE"},
+		{"public API", "unix:///run/hybridge/api.sock", "0.0.0.0:8780", "plane.api.listen: other machines could reach"},
+		{"plain HTTP in public", "127.0.0.1:8787", "0.0.0.0:8787", "ingress.listen[0]: plain HTTP"},
+		{"public health", "127.0.0.1:8790", "10.0.0.1:8790", "health.listen: other machines"},
+		{"health without a token", "  token_file: ${CREDENTIALS_DIRECTORY}/health-token\n", "", "health.token_file: it is needed"},
+		{"host of another zone", `"app.example.com"`, `"app.example.org"`, "app.example.org"},
+		{"no tunnel", "5f1b0c3a-0000-4000-8000-000000000001", "5f1b", "connectors.paris-1.tunnel_id"},
+		{"public metrics", "127.0.0.1:20241", "0.0.0.0:20241", "connectors.paris-1.metrics"},
+		{"no share", "5%", "five", "five"},
+		{"no duration", "48h", "two days", "two days"},
+		{"unsigned webhook", `, secret_file: "/etc/hybridge/hook"`, "", "alerts.webhooks[0].secret_file"},
+		{"two documents", "log: {", "---\nlog: {", "more than one document"},
+	} {
+		text := strings.Replace(whole, c.old, c.new, 1)
+		if text == whole {
+			t.Fatalf("%s: nothing was replaced", c.name)
+		}
+		if _, err := Parse([]byte(text), credentials); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestTheSchemaNamesEveryKeyAndRefusesOthers(t *testing.T) {
+	t.Parallel()
+	text, err := json.Marshal(Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"additionalProperties":false`, `"connectors"`, `"token_file"`, `"initial_token_file"`, `"disk_free"`, `"$defs"`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the schema lacks %s", want)
+		}
+	}
+}

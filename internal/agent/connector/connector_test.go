@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package connector
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/connector/standintest"
+	"github.com/hybridge/terraform-provider-hybridge/internal/supervise"
+)
+
+// buffer is a log that tests read while it is written.
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// start runs a connector with the token that has this secret.
+func start(t *testing.T, in *standintest.StandIn, secret string) (c *Connector, tokenFile string, log *buffer) {
+	t.Helper()
+	tokenFile, log = filepath.Join(t.TempDir(), "token"), &buffer{}
+	standintest.WriteToken(t, tokenFile, standintest.Token(secret))
+	host := supervise.NewHost()
+	t.Cleanup(host.Close)
+	c = Start(Config{
+		Name: "paris-1", TunnelID: standintest.TunnelID, Cloudflared: in.Path, TokenFile: tokenFile, Host: host,
+		Interval: 20 * time.Millisecond, RotationTimeout: 2 * time.Second,
+		Log: hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Debug}),
+	})
+	t.Cleanup(c.Stop)
+	return c, tokenFile, log
+}
+
+func state(c *Connector, want string) func() bool {
+	return func() bool { return c.Status().State == want }
+}
+
+func TestTheTokenGoesByFileAndNowhereElse(t *testing.T) {
+	t.Parallel()
+	in := standintest.New(t, standintest.Behaviour{Connections: 4})
+	c, file, log := start(t, in, "canary-one")
+	standintest.Eventually(t, "connected", state(c, "connected"))
+	seen := in.Seen()[0]
+	token := standintest.Token("canary-one")
+	if all := strings.Join(append(seen.Argv, seen.Env...), " "); strings.Contains(all, token) || !slices.Contains(seen.Argv, file) || !slices.Contains(seen.Argv, "--no-autoupdate") {
+		t.Errorf("it was started with %q", all)
+	}
+	if seen.Token != token {
+		t.Error("it got another token")
+	}
+	if got := c.Status(); got.Connections != 4 || got.Version != "2025.4.0" || got.ConnectorID == "" {
+		t.Errorf("%+v", got)
+	}
+	standintest.Eventually(t, "its careless line is logged", func() bool { return strings.Contains(log.String(), "Starting tunnel with [secret]") })
+	if strings.Contains(log.String(), token) {
+		t.Error("the log holds the token")
+	}
+}
+
+func TestAnOldCloudflaredGetsItByItsOwnEnvironment(t *testing.T) {
+	t.Parallel()
+	in := standintest.New(t, standintest.Behaviour{Version: "2025.2.1", Connections: 4})
+	c, _, _ := start(t, in, "canary-two")
+	standintest.Eventually(t, "connected", state(c, "connected"))
+	seen := in.Seen()[0]
+	if slices.Contains(seen.Argv, "--token-file") || strings.Contains(strings.Join(seen.Argv, " "), standintest.Token("canary-two")) {
+		t.Errorf("argv is %q", seen.Argv)
+	}
+	if !slices.Contains(seen.Env, "TUNNEL_TOKEN="+standintest.Token("canary-two")) {
+		t.Error("its environment lacks the token")
+	}
+	if os.Getenv("TUNNEL_TOKEN") != "" {
+		t.Error("our own environment has a token")
+	}
+}
+
+func TestARotationStartsTheNewOneFirst(t *testing.T) {
+	t.Parallel()
+	in := standintest.New(t, standintest.Behaviour{Connections: 4})
+	c, file, _ := start(t, in, "old")
+	standintest.Eventually(t, "connected", state(c, "connected"))
+	standintest.WriteToken(t, file, standintest.Token("new"))
+	standintest.Eventually(t, "rotated", func() bool { return c.Status().Rotations == 1 })
+	var order []string
+	for _, e := range in.Seen() {
+		order = append(order, e.Event+" "+e.Token)
+	}
+	want := []string{"start " + standintest.Token("old"), "start " + standintest.Token("new"), "end " + standintest.Token("old")}
+	if !slices.Equal(order, want) {
+		t.Errorf("the order was %q", order)
+	}
+}
+
+func TestATokenThatCannotConnectDropsNothing(t *testing.T) {
+	t.Parallel()
+	in := standintest.New(t, standintest.Behaviour{Connections: 4, Refused: []string{standintest.Token("wrong")}})
+	c, file, _ := start(t, in, "good")
+	standintest.Eventually(t, "connected", state(c, "connected"))
+	pid := c.Status().PID
+	standintest.WriteToken(t, file, standintest.Token("wrong"))
+	standintest.Eventually(t, "the new one is started and given up", func() bool {
+		return slices.ContainsFunc(in.Seen(), func(e standintest.Start) bool {
+			return e.Event == "end" && e.Token == standintest.Token("wrong")
+		})
+	})
+	if got := c.Status(); got.PID != pid || got.Rotations != 0 {
+		t.Errorf("%+v", got)
+	}
+	standintest.WriteToken(t, file, "nonsense")
+	time.Sleep(200 * time.Millisecond)
+	if got := c.Status(); got.PID != pid || got.State != "connected" {
+		t.Errorf("after a file without a token: %+v", got)
+	}
+}
+
+func TestAKilledConnectorComesBack(t *testing.T) {
+	t.Parallel()
+	in := standintest.New(t, standintest.Behaviour{Connections: 4})
+	c, _, _ := start(t, in, "s")
+	standintest.Eventually(t, "connected", state(c, "connected"))
+	pid := c.Status().PID
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	standintest.Eventually(t, "another one is connected", func() bool {
+		s := c.Status()
+		return s.State == "connected" && s.PID != pid && s.Restarts == 1
+	})
+}
+
+func TestOneThatEndsAtOnceIsTriedAgainWithBackOff(t *testing.T) {
+	t.Parallel()
+	in := standintest.New(t, standintest.Behaviour{Exit: 1})
+	c, _, _ := start(t, in, "s")
+	standintest.Eventually(t, "it backs off", state(c, "backing-off"))
+	if got := c.Status().LastError; !strings.Contains(got, "exit status 1") || !strings.Contains(got, "not valid") {
+		t.Errorf("the error is %q", got)
+	}
+	in.Behave(standintest.Behaviour{Connections: 1})
+	standintest.Eventually(t, "it connects once it can", state(c, "connected"))
+}
+
+func TestLosingAllConnectionsIsSeenAndKillsNothing(t *testing.T) {
+	t.Parallel()
+	in := standintest.New(t, standintest.Behaviour{Connections: 4})
+	c, _, _ := start(t, in, "s")
+	standintest.Eventually(t, "connected", state(c, "connected"))
+	pid := c.Status().PID
+	in.Behave(standintest.Behaviour{})
+	standintest.Eventually(t, "disconnected", state(c, "disconnected"))
+	in.Behave(standintest.Behaviour{Connections: 4})
+	standintest.Eventually(t, "connected again", state(c, "connected"))
+	if c.Status().PID != pid {
+		t.Error("it was restarted")
+	}
+}
+
+func TestStopWaitsForItsGrace(t *testing.T) {
+	t.Parallel()
+	in := standintest.New(t, standintest.Behaviour{Connections: 4, GraceMillis: 300})
+	c, _, _ := start(t, in, "s")
+	standintest.Eventually(t, "connected", state(c, "connected"))
+	c.Stop()
+	if seen := in.Seen(); seen[len(seen)-1].Event != "end" {
+		t.Errorf("it was cut off: %+v", seen)
+	}
+}
+
+func TestATokenOfAnotherTunnelIsRefused(t *testing.T) {
+	t.Parallel()
+	err := checkToken(standintest.Token("s"), "5f1b0c3a-0000-4000-8000-00000000beef")
+	if err == nil || !strings.Contains(err.Error(), standintest.TunnelID) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestARealCloudflared looks at what we rely on, where there is one.
+func TestARealCloudflared(t *testing.T) {
+	t.Parallel()
+	path, err := exec.LookPath("cloudflared")
+	if err != nil {
+		t.Skip("no cloudflared on PATH")
+	}
+	if _, _, err := Version(t.Context(), path); err != nil {
+		t.Error(err)
+	}
+	out, _ := exec.CommandContext(t.Context(), path, "tunnel", "run", "--help").CombinedOutput()
+	if _, file, _ := Version(t.Context(), path); file && !strings.Contains(string(out), "--token-file") {
+		t.Error("this version does not know --token-file")
+	}
+}
