@@ -47,7 +47,8 @@ It runs until SIGINT or SIGTERM and lets requests in flight end; a second signal
 ends it at once.`,
 		Example: `  hybridge agent check --config agent.yaml         # would it start?
   hybridge agent --config /etc/hybridge/agent.yaml
-  hybridge agent schema > agent.schema.json        # for editors`,
+  hybridge agent schema > agent.schema.json        # for editors
+  sudo hybridge agent enroll                       # whom to encrypt this machine's secrets for`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError("unknown command %q; \"hybridge agent --help\" lists them", args[0])
@@ -80,6 +81,7 @@ ends it at once.`,
 			return enc.Encode(agentfile.Schema())
 		},
 	})
+	cmd.AddCommand(newAgentEnroll(p))
 	return cmd
 }
 
