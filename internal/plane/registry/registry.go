@@ -20,6 +20,7 @@ var (
 	ErrLiveChanged   = errors.New("another deployment is live")
 	ErrVersionLive   = errors.New("the version is live")
 	ErrLive          = errors.New("the deployment is live")
+	ErrInUse         = errors.New("something refers to it")
 	ErrNotDeployable = errors.New("the version is not among the deployable ones")
 )
 

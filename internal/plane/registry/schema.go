@@ -151,6 +151,76 @@ var migrations = [...]string{
 		next_on    INTEGER NOT NULL
 	) STRICT;
 	CREATE INDEX callbacks_order ON callbacks(receiver, rollout_id, seq);`,
+
+	// 3: tunnels and their networks, VPC services, zones and their records.
+	`CREATE TABLE tunnels (
+		id             TEXT PRIMARY KEY,
+		account_id     TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
+		name           TEXT NOT NULL,
+		config_src     TEXT NOT NULL,
+		created_on     INTEGER NOT NULL,
+		deleted_on     INTEGER,             -- NULL while it is there
+		secret         BLOB NOT NULL,       -- age ciphertext
+		secret_on      INTEGER NOT NULL,    -- when the secret was set
+		config         TEXT,                -- JSON; NULL before the first one
+		config_version INTEGER NOT NULL,
+		config_on      INTEGER
+	) STRICT;
+	CREATE UNIQUE INDEX tunnels_name ON tunnels(account_id, name) WHERE deleted_on IS NULL;
+
+	CREATE TABLE virtual_networks (
+		id         TEXT PRIMARY KEY,
+		account_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
+		name       TEXT NOT NULL,
+		comment    TEXT NOT NULL,
+		is_default INTEGER NOT NULL,
+		created_on INTEGER NOT NULL,
+		deleted_on INTEGER
+	) STRICT;
+	CREATE UNIQUE INDEX virtual_networks_name ON virtual_networks(account_id, name) WHERE deleted_on IS NULL;
+	CREATE UNIQUE INDEX virtual_networks_default ON virtual_networks(account_id) WHERE is_default AND deleted_on IS NULL;
+
+	CREATE TABLE tunnel_routes (
+		id                 TEXT PRIMARY KEY,
+		account_id         TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
+		network            TEXT NOT NULL,
+		tunnel_id          TEXT NOT NULL REFERENCES tunnels(id),
+		virtual_network_id TEXT NOT NULL REFERENCES virtual_networks(id),
+		comment            TEXT NOT NULL,
+		created_on         INTEGER NOT NULL,
+		deleted_on         INTEGER
+	) STRICT;
+	CREATE UNIQUE INDEX tunnel_routes_network ON tunnel_routes(virtual_network_id, network) WHERE deleted_on IS NULL;
+
+	CREATE TABLE vpc_services (
+		id         TEXT PRIMARY KEY,
+		account_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
+		name       TEXT NOT NULL,
+		type       TEXT NOT NULL,
+		body       TEXT NOT NULL,           -- JSON: all else, as it was sent
+		created_on INTEGER NOT NULL,
+		updated_on INTEGER NOT NULL,
+		UNIQUE (account_id, name)
+	) STRICT;
+
+	CREATE TABLE zones (
+		id         TEXT PRIMARY KEY,
+		account_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
+		name       TEXT NOT NULL UNIQUE,
+		created_on INTEGER NOT NULL
+	) STRICT;
+
+	CREATE TABLE dns_records (
+		id          TEXT PRIMARY KEY,
+		zone_id     TEXT NOT NULL REFERENCES zones(id) ON DELETE CASCADE,
+		type        TEXT NOT NULL,
+		name        TEXT NOT NULL,
+		content     TEXT NOT NULL,
+		body        TEXT NOT NULL,          -- JSON: all else, as it was sent
+		created_on  INTEGER NOT NULL,
+		modified_on INTEGER NOT NULL
+	) STRICT;
+	CREATE INDEX dns_records_name ON dns_records(zone_id, name);`,
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
