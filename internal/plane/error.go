@@ -14,6 +14,13 @@ import (
 // contract; those marked "ours" stand for cases whose code at Cloudflare is not
 // known. Those of refused uploads are in the package upload.
 const (
+	codeTunnelNotFound     = 1002 // ours
+	codeTunnelNameTaken    = 1013
+	codeTunnelConnected    = 1022
+	codeTunnelRouted       = 1023 // ours
+	codeNetworkTaken       = 1014 // ours
+	codeNetworkNotFound    = 1015 // ours
+	codeTunnelConfig       = 1056
 	codeBadHeaders         = 6003
 	codeNoRoute            = 7003
 	codeNoCredentials      = 9106

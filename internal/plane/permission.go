@@ -39,6 +39,14 @@ const (
 	analyticsRead   permission = "Account Analytics Read"
 	userRead        permission = "User Details Read"
 	membershipsRead permission = "Memberships Read"
+	tunnelRead      permission = "Cloudflare Tunnel Read"
+	tunnelWrite     permission = "Cloudflare Tunnel Write"
+	vpcRead         permission = "Connectivity Directory Read"
+	// vpcBind lets versions bind to VPC services, vpcAdmin makes them.
+	vpcBind  permission = "Connectivity Directory Bind"
+	vpcAdmin permission = "Connectivity Directory Admin"
+	dnsRead  permission = "DNS Read"
+	dnsWrite permission = "DNS Write"
 )
 
 // whoami is what every client asks for before it does anything.
@@ -48,14 +56,16 @@ var whoami = []permission{settingsRead, userRead, membershipsRead}
 var shorthands = map[string][]permission{
 	// deploy uploads and deploys. It never reads stored data, logs or the values of
 	// secrets (which nobody reads). The figures are what a rollout's gates ask for.
-	"deploy": append([]permission{scriptsWrite, routesWrite, zoneRead, analyticsRead}, whoami...),
-	"read":   append([]permission{scriptsRead, routesRead, zoneRead, analyticsRead}, whoami...),
-	"data":   append([]permission{kvWrite, r2Write, d1Write, queuesWrite}, whoami...),
-	"logs":   append([]permission{tailRead, logsRead}, whoami...),
-	"audit":  append([]permission{auditRead}, whoami...),
+	"deploy": append([]permission{scriptsWrite, routesWrite, zoneRead, analyticsRead, vpcBind}, whoami...),
+	"read":   append([]permission{scriptsRead, routesRead, zoneRead, analyticsRead, tunnelRead, dnsRead, vpcRead}, whoami...),
+	// tunnels makes tunnels with all that belongs to them.
+	"tunnels": append([]permission{tunnelWrite, dnsWrite, zoneRead, vpcAdmin}, whoami...),
+	"data":    append([]permission{kvWrite, r2Write, d1Write, queuesWrite}, whoami...),
+	"logs":    append([]permission{tailRead, logsRead}, whoami...),
+	"audit":   append([]permission{auditRead}, whoami...),
 	"admin": append([]permission{
 		scriptsWrite, routesWrite, tailRead, kvWrite, r2Write, d1Write, queuesWrite,
-		settingsWrite, zoneRead, logsWrite, auditRead, analyticsRead,
+		settingsWrite, zoneRead, logsWrite, auditRead, analyticsRead, tunnelWrite, dnsWrite, vpcAdmin,
 	}, whoami...),
 }
 
@@ -63,9 +73,10 @@ var shorthands = map[string][]permission{
 var knownPermissions = []permission{
 	scriptsRead, scriptsWrite, routesRead, routesWrite, tailRead, kvRead, kvWrite, r2Read, r2Write, d1Read, d1Write,
 	queuesRead, queuesWrite, settingsRead, settingsWrite, zoneRead, logsRead, logsWrite, auditRead, analyticsRead, userRead, membershipsRead,
+	tunnelRead, tunnelWrite, dnsRead, dnsWrite, vpcRead, vpcBind, vpcAdmin,
 }
 
-// ExpandPermissions turns shorthands (deploy, read, data, logs, audit, admin) and
+// ExpandPermissions turns shorthands (deploy, read, tunnels, data, logs, audit, admin) and
 // names of Cloudflare's permission groups into names of groups, sorted.
 func ExpandPermissions(names []string) ([]string, error) {
 	var out []string
@@ -77,7 +88,7 @@ func ExpandPermissions(names []string) ([]string, error) {
 			continue
 		}
 		if !slices.Contains(knownPermissions, permission(name)) {
-			return nil, fmt.Errorf("the permission %q is not known: use one of deploy, read, data, logs, audit, admin, or a Cloudflare permission group such as %q", name, scriptsWrite)
+			return nil, fmt.Errorf("the permission %q is not known: use one of deploy, read, tunnels, data, logs, audit, admin, or a Cloudflare permission group such as %q", name, scriptsWrite)
 		}
 		out = append(out, name)
 	}
@@ -90,6 +101,9 @@ func ExpandPermissions(names []string) ([]string, error) {
 func grants(groups []string, want permission) bool {
 	if slices.Contains(groups, string(want)) {
 		return true
+	}
+	if want == vpcRead || want == vpcBind { // they are three, each with those before it
+		return slices.Contains(groups, string(vpcAdmin)) || want == vpcRead && slices.Contains(groups, string(vpcBind))
 	}
 	base, ok := strings.CutSuffix(string(want), " Read")
 	return ok && slices.Contains(groups, base+" Write")

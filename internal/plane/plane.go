@@ -17,6 +17,7 @@ import (
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/analytics"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
+	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
 )
 
 // Config is what a Plane is made of. The first four fields are required.
@@ -37,9 +38,29 @@ type Config struct {
 	// RolloutLease is how long a rollout's driver may be silent, CallbackPause the first
 	// pause before a callback is tried again; 0 is the default.
 	RolloutLease, CallbackPause time.Duration
+	// Tunnels serves the hostnames of tunnels' rules; nil where nobody does.
+	Tunnels TunnelServer
+	// ReconnectPause is how long this plane's connector stays away after its connections
+	// were dropped; 0 is the default.
+	ReconnectPause time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
+
+// TunnelServer serves hostnames by the rules of tunnels.
+type TunnelServer interface {
+	// SetTunnels replaces all rules. They have been validated.
+	SetTunnels(list []ServedTunnel) error
+}
+
+// ServedTunnel is a tunnel with its rules.
+type ServedTunnel struct {
+	ID, Name string
+	Config   tunnelrule.Config
+}
+
+// DefaultReconnectPause gives whoever drops connections to delete a tunnel the time to.
+const DefaultReconnectPause = 5 * time.Second
 
 // Ingress is where the Workers of this plane answer.
 type Ingress struct {
@@ -62,6 +83,11 @@ type Plane struct {
 	analytics      *analytics.Schema
 	locks          locks
 	leases         leases
+	connectors     connectors
+	tunnelServer   TunnelServer
+	tunnelsMu      sync.Mutex // orders what tunnelServer is told
+
+	reconnectPause time.Duration
 
 	restorePatience, mendDelay, rolloutLease, callbackPause time.Duration
 
@@ -91,6 +117,8 @@ func New(c Config) (*Plane, error) {
 		mendDelay:       cmp.Or(c.MendDelay, DefaultMendDelay),
 		rolloutLease:    cmp.Or(c.RolloutLease, DefaultRolloutLease),
 		callbackPause:   cmp.Or(c.CallbackPause, DefaultCallbackPause),
+		tunnelServer:    c.Tunnels,
+		reconnectPause:  cmp.Or(c.ReconnectPause, DefaultReconnectPause),
 	}
 	if p.now == nil {
 		p.now = time.Now
@@ -126,6 +154,10 @@ func (p *Plane) allRoutes() []route {
 	all = append(all, p.rolloutsRoutes()...)
 	all = append(all, p.figuresRoutes()...)
 	all = append(all, p.hybridgeRoutes()...)
+	all = append(all, p.tunnelsRoutes()...)
+	all = append(all, p.networksRoutes()...)
+	all = append(all, p.vpcRoutes()...)
+	all = append(all, p.zonesRoutes()...)
 	return all
 }
 

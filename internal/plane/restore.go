@@ -66,6 +66,9 @@ func (p *Plane) Restore(ctx context.Context) error {
 	for _, r := range p.receivers {
 		p.inBackground(func() { p.tell(r) })
 	}
+	if err := p.restoreTunnels(); err != nil {
+		return fmt.Errorf("restoring the plane: %w", err)
+	}
 
 	done := make(chan struct{})
 	p.background.Go(func() {

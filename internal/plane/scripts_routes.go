@@ -66,7 +66,6 @@ func (p *Plane) identityRoutes() []route {
 		{method: get, pattern: apiPrefix + "/memberships", permission: membershipsRead, handle: p.listMemberships},
 		{method: get, pattern: apiPrefix + "/accounts", permission: settingsRead, handle: p.listAccounts},
 		{method: get, pattern: accountPattern, permission: settingsRead, handle: p.getAccount},
-		{method: get, pattern: apiPrefix + "/zones", permission: zoneRead, handle: p.emptyList},
 
 		{method: get, pattern: accountPattern + "/workers/subdomain", permission: scriptsRead, handle: p.getSubdomain},
 		{method: put, pattern: accountPattern + "/workers/subdomain", permission: scriptsWrite, handle: p.putSubdomain},

@@ -34,6 +34,7 @@ func TestEveryRouteNeedsThePermissionItShould(t *testing.T) {
 			want = append(want, line)
 		}
 	}
+	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
@@ -106,6 +107,40 @@ Workers Scripts Write | PUT | /accounts/{account}/workers/subdomain
 Workers Scripts Write | PUT | /accounts/{account}/workers/workers/{worker}
 Workers Scripts Write | PUT | /hybridge/v1/accounts/{account}/workers/{worker}/rollouts/{rollout}/lease
 Zone Read | GET | /zones
+Zone Read | GET | /zones/{zone}
+Cloudflare Tunnel Read | GET | /accounts/{account}/cfd_tunnel
+Cloudflare Tunnel Read | GET | /accounts/{account}/cfd_tunnel/{tunnel}
+Cloudflare Tunnel Read | GET | /accounts/{account}/cfd_tunnel/{tunnel}/configurations
+Cloudflare Tunnel Read | GET | /accounts/{account}/cfd_tunnel/{tunnel}/connections
+Cloudflare Tunnel Read | GET | /accounts/{account}/cfd_tunnel/{tunnel}/connectors/{connector}
+Cloudflare Tunnel Read | GET | /accounts/{account}/teamnet/routes
+Cloudflare Tunnel Read | GET | /accounts/{account}/teamnet/routes/{route}
+Cloudflare Tunnel Read | GET | /accounts/{account}/teamnet/virtual_networks
+Cloudflare Tunnel Read | GET | /accounts/{account}/teamnet/virtual_networks/{network}
+Cloudflare Tunnel Read | GET | /accounts/{account}/tunnels
+Cloudflare Tunnel Write | DELETE | /accounts/{account}/cfd_tunnel/{tunnel}
+Cloudflare Tunnel Write | DELETE | /accounts/{account}/cfd_tunnel/{tunnel}/connections
+Cloudflare Tunnel Write | DELETE | /accounts/{account}/teamnet/routes/{route}
+Cloudflare Tunnel Write | DELETE | /accounts/{account}/teamnet/virtual_networks/{network}
+Cloudflare Tunnel Write | GET | /accounts/{account}/cfd_tunnel/{tunnel}/token
+Cloudflare Tunnel Write | PATCH | /accounts/{account}/cfd_tunnel/{tunnel}
+Cloudflare Tunnel Write | PATCH | /accounts/{account}/teamnet/routes/{route}
+Cloudflare Tunnel Write | PATCH | /accounts/{account}/teamnet/virtual_networks/{network}
+Cloudflare Tunnel Write | POST | /accounts/{account}/cfd_tunnel
+Cloudflare Tunnel Write | POST | /accounts/{account}/teamnet/routes
+Cloudflare Tunnel Write | POST | /accounts/{account}/teamnet/virtual_networks
+Cloudflare Tunnel Write | PUT | /accounts/{account}/cfd_tunnel/{tunnel}/configurations
+Connectivity Directory Admin | DELETE | /accounts/{account}/connectivity/directory/services/{service}
+Connectivity Directory Admin | POST | /accounts/{account}/connectivity/directory/services
+Connectivity Directory Admin | PUT | /accounts/{account}/connectivity/directory/services/{service}
+Connectivity Directory Read | GET | /accounts/{account}/connectivity/directory/services
+Connectivity Directory Read | GET | /accounts/{account}/connectivity/directory/services/{service}
+DNS Read | GET | /zones/{zone}/dns_records
+DNS Read | GET | /zones/{zone}/dns_records/{record}
+DNS Write | DELETE | /zones/{zone}/dns_records/{record}
+DNS Write | PATCH | /zones/{zone}/dns_records/{record}
+DNS Write | POST | /zones/{zone}/dns_records
+DNS Write | PUT | /zones/{zone}/dns_records/{record}
 any token | GET | /accounts/{account}/tokens/verify
 any token | GET | /user/tokens/verify
 public | GET | /hybridge/v1/health
@@ -119,7 +154,7 @@ func TestRoutesAreSafeToShow(t *testing.T) {
 		if r.permission != public && r.permission != anyToken && !slices.Contains(knownPermissions, r.permission) {
 			t.Errorf("%s needs %q, which no token can have", name, r.permission)
 		}
-		if r.method != http.MethodGet && !strings.HasSuffix(string(r.permission), " Write") && r.pattern != apiPrefix+"/graphql" { // a question too long for a URL
+		if r.method != http.MethodGet && !strings.HasSuffix(string(r.permission), " Write") && r.permission != vpcAdmin && r.pattern != apiPrefix+"/graphql" { // a question too long for a URL
 			t.Errorf("%s changes something with %q", name, r.permission)
 		}
 		if r.permission == public && !strings.HasPrefix(r.pattern, hybridgePrefix) {
@@ -138,12 +173,14 @@ func TestShorthandsAreSetsOfCloudflaresGroups(t *testing.T) {
 	t.Parallel()
 	whoami := []string{"Account Settings Read", "Memberships Read", "User Details Read"}
 	want := map[string][]string{
-		"deploy": {"Account Analytics Read", "Workers Routes Write", "Workers Scripts Write", "Zone Read"},
-		"read":   {"Account Analytics Read", "Workers Routes Read", "Workers Scripts Read", "Zone Read"},
-		"data":   {"D1 Write", "Queues Write", "Workers KV Storage Write", "Workers R2 Storage Write"},
-		"logs":   {"Logs Read", "Workers Tail Read"},
-		"audit":  {"Access: Audit Logs Read"},
-		"admin": {"Access: Audit Logs Read", "Account Analytics Read", "Account Settings Write", "D1 Write", "Logs Write", "Queues Write", "Workers KV Storage Write",
+		"deploy": {"Account Analytics Read", "Connectivity Directory Bind", "Workers Routes Write", "Workers Scripts Write", "Zone Read"},
+		"read": {"Account Analytics Read", "Cloudflare Tunnel Read", "Connectivity Directory Read", "DNS Read", "Workers Routes Read", "Workers Scripts Read",
+			"Zone Read"},
+		"tunnels": {"Cloudflare Tunnel Write", "Connectivity Directory Admin", "DNS Write", "Zone Read"},
+		"data":    {"D1 Write", "Queues Write", "Workers KV Storage Write", "Workers R2 Storage Write"},
+		"logs":    {"Logs Read", "Workers Tail Read"},
+		"audit":   {"Access: Audit Logs Read"},
+		"admin": {"Access: Audit Logs Read", "Account Analytics Read", "Account Settings Write", "Cloudflare Tunnel Write", "Connectivity Directory Admin", "DNS Write", "D1 Write", "Logs Write", "Queues Write", "Workers KV Storage Write",
 			"Workers R2 Storage Write", "Workers Routes Write", "Workers Scripts Write", "Workers Tail Read", "Zone Read"},
 	}
 	if len(want) != len(shorthands) {
@@ -164,7 +201,7 @@ func TestShorthandsAreSetsOfCloudflaresGroups(t *testing.T) {
 		t.Errorf("an unknown permission: %v", err)
 	}
 	got, err := ExpandPermissions([]string{"D1 Read", "read", "D1 Read"})
-	if err != nil || slices.Index(got, "D1 Read") != 2 {
+	if err != nil || slices.Index(got, "D1 Read") != 4 {
 		t.Errorf("a group beside a shorthand: %v, %v", got, err)
 	}
 }

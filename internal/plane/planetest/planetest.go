@@ -51,6 +51,11 @@ type Options struct {
 	RestorePatience, MendDelay time.Duration
 	// RolloutLease and CallbackPause are the plane's; 0 is its default.
 	RolloutLease, CallbackPause time.Duration
+	// Tunnels serves the rules of tunnels; ReconnectPause is the plane's.
+	Tunnels        plane.TunnelServer
+	ReconnectPause time.Duration
+	// Zones are there from the start.
+	Zones []string
 	// Callbacks are told of rollouts.
 	Callbacks []plane.Callback
 	// Now is the plane's clock.
@@ -99,6 +104,7 @@ func New(t testing.TB, o Options) *Plane {
 		Registry: p.Registry, Log: log, Version: "0.0.0-test", WorkerdVersion: "2026-11-17", Now: o.Now,
 		RestorePatience: o.RestorePatience, MendDelay: o.MendDelay, RolloutLease: o.RolloutLease, Callbacks: o.Callbacks, CallbackPause: o.CallbackPause,
 		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: 8787},
+		Tunnels: o.Tunnels, ReconnectPause: o.ReconnectPause,
 	}
 	var fl *fleet.Fleet
 	if o.Workerd {
@@ -116,6 +122,11 @@ func New(t testing.TB, o Options) *Plane {
 		fl.SetVersions(p.Plane)
 	}
 	p.findAccount(t)
+	for _, zone := range o.Zones {
+		if _, err := p.Registry.EnsureZone(t.Context(), p.AccountID, zone); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := p.Plane.Restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
