@@ -92,8 +92,9 @@ type Client struct {
 	scripts     *workers.ScriptService
 	deployments *workers.ScriptDeploymentService
 
-	found planeOnce
-	cache *cache
+	found   planeOnce
+	cache   *cache
+	tunnels *tunnelCache
 }
 
 type planeOnce struct {
@@ -126,6 +127,7 @@ func New(cfg Config) (*Client, error) {
 		edge:      edge,
 		wire:      w,
 		cache:     newCache(),
+		tunnels:   newTunnelCache(),
 	}
 	opts := []option.RequestOption{
 		option.WithBaseURL(base.String()),

@@ -9,6 +9,7 @@ package tunnelrule
 import (
 	"fmt"
 	"net"
+	"reflect"
 	"regexp"
 	"strings"
 
@@ -202,4 +203,9 @@ func isASCII(s string) bool {
 		}
 	}
 	return true
+}
+
+// IsEmpty reports whether nothing is set.
+func (o *Origin) IsEmpty() bool {
+	return o == nil || reflect.ValueOf(*o).IsZero()
 }

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package tunnel
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
+	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
+)
+
+var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
+// ID accepts the id of a tunnel.
+func ID() validator.String {
+	return stringvalidator.RegexMatches(uuidForm, "it must be the id of a tunnel, a UUID in lower case: use hybridge_tunnel.<name>.id")
+}
+
+// Name accepts the name of a tunnel: cloudflared takes a UUID for an id.
+func Name() validator.String { return nameValidator{} }
+
+type nameValidator struct{}
+
+func (nameValidator) Description(context.Context) string { return "1 to 100 characters and no UUID" }
+func (nameValidator) MarkdownDescription(context.Context) string {
+	return "1 to 100 characters and no UUID"
+}
+func (nameValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	v := req.ConfigValue
+	if v.IsNull() || v.IsUnknown() {
+		return
+	}
+	switch name := v.ValueString(); {
+	case name == "" || len(name) > 100 || strings.TrimSpace(name) != name:
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value for name", "A tunnel's name has 1 to 100 characters, without blanks around them.")
+	case uuidForm.MatchString(strings.ToLower(name)):
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value for name", "A tunnel's name must not look like an id: cloudflared would take it for one.")
+	}
+}
+
+// ValidateConfig refuses what cloudflared or the API would, with its place. What is
+// not known yet is checked at apply by the plane.
+func (r *tunnelResource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+	validateConfig(ctx, req.Config, &resp.Diagnostics)
+}
+
+func validateConfig(ctx context.Context, config tfsdk.Config, diags *diag.Diagnostics) {
+	var ingress types.List
+	diags.Append(config.GetAttribute(ctx, path.Root("ingress"), &ingress)...)
+	if diags.HasError() || ingress.IsUnknown() {
+		return
+	}
+	if ingress.IsNull() {
+		var origin types.Object
+		var warp types.Bool
+		diags.Append(config.GetAttribute(ctx, path.Root("origin_request"), &origin)...)
+		diags.Append(config.GetAttribute(ctx, path.Root("warp_routing"), &warp)...)
+		for name, set := range map[string]bool{"origin_request": !origin.IsNull(), "warp_routing": warp.ValueBool()} {
+			if set {
+				diags.AddAttributeError(path.Root(name), "Invalid value for "+name, name+" belongs to a configuration that is managed: set ingress too.")
+			}
+		}
+		return
+	}
+	elements := ingress.Elements()
+	at := path.Root("ingress")
+	for i, e := range elements {
+		here := at.AtListIndex(i)
+		rule, ok := e.(types.Object)
+		if !ok || rule.IsUnknown() {
+			continue
+		}
+		if rule.IsNull() {
+			diags.AddAttributeError(here, "Invalid value for ingress", "A rule is null: leave it out, e.g. with [for r in [...] : r if r != null].")
+			continue
+		}
+		hostname, path, service := known(rule, "hostname"), known(rule, "path"), known(rule, "service")
+		r := tunnelrule.Rule{Hostname: hostname.text, Path: path.text, Service: service.text}
+		var origin *originModel
+		var ipUnknown bool
+		if object, ok := rule.Attributes()["origin_request"].(types.Object); ok && !object.IsNull() && !object.IsUnknown() {
+			origin, ipUnknown = readOrigin(ctx, object)
+		}
+		if origin != nil {
+			r.Origin = origin.rule()
+		}
+		for _, problem := range tunnelrule.ValidateRule(r) {
+			if problem.Field == "service" && service.unknown || problem.Field == "hostname" && hostname.unknown || problem.Field == "path" && path.unknown ||
+				ipUnknown && strings.HasPrefix(problem.Field, "originRequest") {
+				continue
+			}
+			addProblem(here, problem, diags)
+		}
+		if r.IsCatchAll() && !hostname.unknown && !path.unknown && i < len(elements)-1 {
+			diags.AddAttributeError(here, "Rule hides those after it", "It fits every request, so the rules after it are never reached: put it last, or give it a hostname or a path.")
+		}
+	}
+	var whole types.Object
+	diags.Append(config.GetAttribute(ctx, path.Root("origin_request"), &whole)...)
+	if whole.IsNull() || whole.IsUnknown() {
+		return
+	}
+	if origin, unknown := readOrigin(ctx, whole); origin != nil && !unknown {
+		c := tunnelrule.Config{Ingress: []tunnelrule.Rule{tunnelrule.CatchAll}, Origin: origin.rule()}
+		for _, problem := range c.Validate() {
+			addProblem(path.Empty(), problem, diags)
+		}
+	}
+}
+
+type knownText struct {
+	text    string
+	unknown bool
+}
+
+func known(o types.Object, name string) knownText {
+	v, ok := o.Attributes()[name].(types.String)
+	return knownText{v.ValueString(), ok && v.IsUnknown()}
+}
+
+// readOrigin reads settings whose values may not be known: these count as not set.
+// unknown says that something in a list is not known, which no model can hold.
+func readOrigin(ctx context.Context, o types.Object) (*originModel, bool) {
+	var m originModel
+	if o.As(ctx, &m, objectOptions).HasError() {
+		return nil, true
+	}
+	return &m, false
+}
+
+// addProblem puts a problem at its attribute.
+func addProblem(at path.Path, p tunnelrule.Problem, diags *diag.Diagnostics) {
+	last := "ingress"
+	for name := range strings.SplitSeq(p.Field, ".") {
+		if name == "" {
+			break
+		}
+		name, index, isList := strings.Cut(name, "[")
+		attribute := snake(name)
+		last = attribute
+		if at.Equal(path.Empty()) {
+			at = path.Root(attribute)
+		} else {
+			at = at.AtName(attribute)
+		}
+		if isList {
+			n := 0
+			for _, c := range strings.TrimSuffix(index, "]") {
+				n = n*10 + int(c-'0')
+			}
+			at = at.AtListIndex(n)
+		}
+	}
+	diags.AddAttributeError(at, "Invalid value for "+last, tfkit.Sentence(p.Text))
+}
+
+// names are those that differ from the API's by more than case.
+var names = map[string]string{"noTLSVerify": "no_tls_verify", "tlsTimeout": "tls_timeout", "matchSNItoHost": "match_sni_to_host", "caPool": "ca_pool", "http2Origin": "http2_origin",
+	"httpHostHeader": "http_host_header", "ipRules": "ip_rules"}
+
+// snake is the attribute of a field of the API.
+func snake(name string) string {
+	if s := names[name]; s != "" {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			b.WriteByte('_')
+			c += 'a' - 'A'
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
