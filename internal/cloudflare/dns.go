@@ -22,7 +22,7 @@ type DNSRecord struct {
 
 // DNSRecords lists the records of a name, from the plane.
 func (c *Client) DNSRecords(ctx context.Context, zoneID, name string) ([]DNSRecord, error) {
-	all, err := listV4(ctx, c, url.Values{"name": {name}}, func(d DNSRecord) string { return d.ID }, "zones", zoneID, "dns_records")
+	all, err := listV4(ctx, c, url.Values{"name.exact": {name}}, func(d DNSRecord) string { return d.ID }, "zones", zoneID, "dns_records")
 	if err != nil {
 		return nil, fmt.Errorf("listing the records of %s: %w", name, err)
 	}
@@ -75,4 +75,25 @@ func (c *Client) DeleteDNSRecord(ctx context.Context, zoneID, id string) error {
 		return fmt.Errorf("deleting the record %s: %w", id, err)
 	}
 	return nil
+}
+
+// Zone is a DNS zone.
+type Zone struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Status string `json:"status"` // active, pending, ...
+}
+
+// FindZone finds the zone of a name that the token may read; nil if there is none.
+func (c *Client) FindZone(ctx context.Context, name string) (*Zone, error) {
+	all, err := listV4(ctx, c, url.Values{"name": {name}, "account.id": {c.accountID}}, func(z Zone) string { return z.ID }, "zones")
+	if err != nil {
+		return nil, fmt.Errorf("finding the zone %s: %w", name, err)
+	}
+	for _, z := range all {
+		if z.Name == name {
+			return &z, nil
+		}
+	}
+	return nil, nil
 }

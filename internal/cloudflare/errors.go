@@ -158,10 +158,17 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("Worker %q: deployment %s is live, which the plan has not seen; plan again", e.Worker, e.Live.ID)
 }
 
+// ErrGone says that the plane still knows an object that was deleted. It is
+// IsNotFound.
+var ErrGone = errors.New("it was deleted")
+
 // IsNotFound reports whether the plane says that the object does not exist.
 // It is false if the endpoint, the account or the API itself was not found:
 // then nothing is known about the object.
 func IsNotFound(err error) bool {
+	if errors.Is(err, ErrGone) {
+		return true
+	}
 	var e *Error
 	return errors.As(err, &e) && e.Status == http.StatusNotFound && !e.hasCode(codeNoRoute)
 }

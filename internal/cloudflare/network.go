@@ -102,6 +102,9 @@ func (c *Client) TunnelRoute(ctx context.Context, id string) (*TunnelRoute, erro
 	if err := c.v4(ctx, http.MethodGet, nil, nil, &out, "teamnet", "routes", id); err != nil {
 		return nil, fmt.Errorf("reading the route %s: %w", id, err)
 	}
+	if out.DeletedAt != nil {
+		return nil, fmt.Errorf("reading the route %s: %w", id, ErrGone)
+	}
 	return &out, nil
 }
 
@@ -148,11 +151,14 @@ func (c *Client) CreateVirtualNetwork(ctx context.Context, in VirtualNetwork) (*
 	return &out, nil
 }
 
-// VirtualNetwork reads a virtual network.
+// VirtualNetwork reads a virtual network. A deleted one is not found.
 func (c *Client) VirtualNetwork(ctx context.Context, id string) (*VirtualNetwork, error) {
 	var out VirtualNetwork
 	if err := c.v4(ctx, http.MethodGet, nil, nil, &out, "teamnet", "virtual_networks", id); err != nil {
 		return nil, fmt.Errorf("reading the virtual network %s: %w", id, err)
+	}
+	if out.DeletedAt != nil {
+		return nil, fmt.Errorf("reading the virtual network %s: %w", id, ErrGone)
 	}
 	return &out, nil
 }

@@ -12,14 +12,19 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	tffunction "github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/list"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/deployment"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/function"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/hostname"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/network"
 	planedata "github.com/hybridge/terraform-provider-hybridge/internal/provider/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/sops"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tunnel"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/version"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/vpcservice"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/worker"
 )
 
@@ -29,6 +34,7 @@ var (
 	_ provider.ProviderWithEphemeralResources = (*hybridge)(nil)
 	_ provider.ProviderWithFunctions          = (*hybridge)(nil)
 	_ provider.ProviderWithActions            = (*hybridge)(nil)
+	_ provider.ProviderWithListResources      = (*hybridge)(nil)
 )
 
 // hybridge is the provider. It keeps nothing: what Configure makes goes into the
@@ -59,6 +65,18 @@ func (p *hybridge) Resources(context.Context) []func() resource.Resource {
 		worker.NewResource,
 		version.NewResource,
 		deployment.NewResource(p.getenv),
+		tunnel.NewResource,
+		tunnel.NewConnectedResource,
+		hostname.NewResource,
+		network.NewRoute,
+		network.NewVirtualNetwork,
+		vpcservice.NewResource,
+	}
+}
+
+func (p *hybridge) ListResources(context.Context) []func() list.ListResource {
+	return []func() list.ListResource{
+		tunnel.NewListResource,
 	}
 }
 
@@ -68,12 +86,15 @@ func (p *hybridge) DataSources(context.Context) []func() datasource.DataSource {
 		version.NewDataSource,
 		deployment.NewDataSource,
 		planedata.NewDataSource,
+		tunnel.NewHealthDataSource,
+		hostname.NewZoneDataSource,
 	}
 }
 
 func (p *hybridge) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
 	return []func() ephemeral.EphemeralResource{
 		sops.NewEphemeralResource,
+		tunnel.NewTokenResource,
 	}
 }
 
@@ -81,6 +102,7 @@ func (p *hybridge) Actions(context.Context) []func() action.Action {
 	return []func() action.Action{
 		deployment.NewRollbackAction(p.getenv),
 		deployment.NewPromoteAction(p.getenv),
+		tunnel.NewRotateAction,
 	}
 }
 

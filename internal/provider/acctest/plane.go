@@ -26,6 +26,7 @@ type Plane struct {
 	Token     string // may do everything
 	Registry  *registry.Registry
 	Runtime   *Runtime
+	Plane     *plane.Plane // for connectors that come and go
 	// Faults stand between the provider and the plane, and record requests.
 	Faults *fault.Script
 }
@@ -33,6 +34,14 @@ type Plane struct {
 // RolloutLease is that of a Plane: shorter than usual, so that no test waits for long for
 // the end of a rollout whose driver is gone.
 const RolloutLease = 2 * time.Second
+
+// ReconnectPause is how long the connector of a Plane stays away when it is sent away.
+const ReconnectPause = 100 * time.Millisecond
+
+// acceptTunnels serves nothing: with it, a Plane is the connector of its tunnels.
+type acceptTunnels struct{}
+
+func (acceptTunnels) SetTunnels([]plane.ServedTunnel) error { return nil }
 
 // NewPlane starts a plane that lives as long as the test.
 func NewPlane(t testing.TB) *Plane {
@@ -55,6 +64,7 @@ func NewPlane(t testing.TB) *Plane {
 	p, err := plane.New(plane.Config{
 		Registry: reg, Runtime: runtime, Log: hclog.NewNullLogger(), Version: "test", WorkerdVersion: "none",
 		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: 8787}, RolloutLease: RolloutLease,
+		Tunnels: acceptTunnels{}, ReconnectPause: ReconnectPause,
 	})
 	if err != nil {
 		t.Fatalf("making the plane: %v", err)
@@ -66,7 +76,7 @@ func NewPlane(t testing.TB) *Plane {
 	faults := &fault.Script{}
 	server := httptest.NewServer(faults.Handler(p.Handler()))
 	t.Cleanup(server.Close)
-	made := &Plane{URL: server.URL + "/client/v4", AccountID: account.ID, Registry: reg, Runtime: runtime, Faults: faults}
+	made := &Plane{URL: server.URL + "/client/v4", AccountID: account.ID, Registry: reg, Runtime: runtime, Plane: p, Faults: faults}
 	made.Token = made.TokenFor(t, "admin")
 	return made
 }
@@ -83,6 +93,16 @@ func (p *Plane) TokenFor(t testing.TB, permissions ...string) string {
 		t.Fatalf("minting a token: %v", err)
 	}
 	return text
+}
+
+// Zone makes a DNS zone and returns its id.
+func (p *Plane) Zone(t testing.TB, name string) string {
+	t.Helper()
+	zone, err := p.Registry.EnsureZone(t.Context(), p.AccountID, name)
+	if err != nil {
+		t.Fatalf("making the zone %s: %v", name, err)
+	}
+	return zone.ID
 }
 
 // Requests counts the requests so far.

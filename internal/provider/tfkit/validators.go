@@ -226,3 +226,13 @@ func URLPath() validator.String {
 func HeaderName() validator.String {
 	return pattern(headerName, "the name of an HTTP header, e.g. X-Version")
 }
+
+// Check accepts what ok accepts; want is what that is, with its article.
+func Check(want string, ok func(string) bool) validator.String {
+	return check{want: want, check: func(v string) error {
+		if !ok(v) {
+			return fmt.Errorf("%q is not valid: it must be %s", v, want)
+		}
+		return nil
+	}}
+}

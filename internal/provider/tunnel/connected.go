@@ -140,7 +140,8 @@ func (r *connectedResource) Update(ctx context.Context, req resource.UpdateReque
 }
 
 // Delete makes nothing undone: nothing was done.
-func (r *connectedResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
+func (r *connectedResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {
+}
 
 // await waits until the connections stand, and returns the plane; nil after an error.
 func (r *connectedResource) await(ctx context.Context, m connectedModel, limit time.Duration, diags *diag.Diagnostics) *tfkit.Plane {

@@ -5,7 +5,6 @@ package tunnel
 import (
 	"context"
 	"encoding/json"
-	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -75,15 +74,7 @@ func (r *tunnelResource) readWhole(ctx context.Context, id identityModel, diags 
 func (r *tunnelResource) MoveState(context.Context) []resource.StateMover {
 	return []resource.StateMover{{
 		StateMover: func(ctx context.Context, req resource.MoveStateRequest, resp *resource.MoveStateResponse) {
-			if !strings.HasSuffix(req.SourceProviderAddress, "/cloudflare/cloudflare") {
-				return
-			}
-			switch req.SourceTypeName {
-			case "cloudflare_zero_trust_tunnel_cloudflared", "cloudflare_tunnel":
-			default:
-				return
-			}
-			if req.SourceRawState == nil {
+			if !tfkit.IsOfficial(req, "cloudflare_zero_trust_tunnel_cloudflared", "cloudflare_tunnel") {
 				return
 			}
 			var source struct {

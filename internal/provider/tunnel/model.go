@@ -123,7 +123,7 @@ func (o *originModel) rule() *tunnelrule.Origin {
 // left out, unless the model has it already, so that nobody sees it as a difference.
 func (m *model) setConfig(c *tunnelrule.Config) {
 	hadCatchAll := len(m.Ingress) > 0 && m.Ingress[len(m.Ingress)-1].isCatchAll()
-	was := m.Ingress
+	was, whole := m.Ingress, m.OriginRequest
 	m.Ingress, m.OriginRequest, m.WarpRouting = []ruleModel{}, nil, types.BoolValue(false)
 	if c == nil {
 		m.Ingress = nil
@@ -140,7 +140,9 @@ func (m *model) setConfig(c *tunnelrule.Config) {
 		}
 		m.Ingress = append(m.Ingress, rule)
 	}
-	m.OriginRequest = originOf(c.Origin)
+	if m.OriginRequest = originOf(c.Origin); m.OriginRequest == nil && whole != nil && whole.rule().IsEmpty() {
+		m.OriginRequest = whole
+	}
 	if c.WarpRouting != nil {
 		m.WarpRouting = types.BoolValue(c.WarpRouting.Enabled)
 	}
