@@ -158,6 +158,14 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("Worker %q: deployment %s is live, which the plan has not seen; plan again", e.Worker, e.Live.ID)
 }
 
+// SameNameError says that an answer was lost, and that an object of the wanted name is
+// there now which may be somebody else's.
+type SameNameError struct{ Kind, Name string }
+
+func (e *SameNameError) Error() string {
+	return fmt.Sprintf("the answer was lost, and a %s %q exists now; whether this run made it is unknown", e.Kind, e.Name)
+}
+
 // ErrGone says that the plane still knows an object that was deleted. It is
 // IsNotFound.
 var ErrGone = errors.New("it was deleted")

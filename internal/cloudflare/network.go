@@ -197,7 +197,7 @@ func (c *Client) CreateVPCService(ctx context.Context, in VPCService) (*VPCServi
 		all, err := listV4(ctx, c, nil, func(v VPCService) string { return v.ID }, append([]string{"accounts", c.accountID}, vpcPath...)...)
 		for _, v := range all {
 			if v.Name == in.Name && v.Type == in.Type {
-				return false, fmt.Errorf("a VPC service %q exists now, and whether this run made it is unknown: import it, or delete it and apply again", in.Name)
+				return false, &SameNameError{"VPC service", in.Name}
 			}
 		}
 		return false, err

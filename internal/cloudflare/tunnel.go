@@ -91,7 +91,7 @@ func (c *Client) CreateTunnel(ctx context.Context, name string) (*Tunnel, error)
 			return false, err
 		}
 		if secretOf(token) != secret {
-			return false, fmt.Errorf("a tunnel %q exists now that this run has not made: import it, or choose another name", name)
+			return false, &SameNameError{"tunnel", name}
 		}
 		t = all[0]
 		return true, nil

@@ -74,8 +74,11 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		transport *cloudflare.TransportError
 		notAPI    *cloudflare.AnswerError
 		token     *cloudflare.TokenError
+		sameName  *cloudflare.SameNameError
 	)
 	switch {
+	case errors.As(err, &sameName):
+		return sameName.Error(), "look at it, and import it, or delete it and run terraform apply again"
 	case errors.As(err, &api):
 		return explainAPI(api), remedyFor(api, p)
 	case errors.As(err, &token):

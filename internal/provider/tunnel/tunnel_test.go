@@ -7,9 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"runtime"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -419,24 +422,30 @@ func TestARotationWaitsForNewConnectorsBeforeItDropsTheOld(t *testing.T) {
 func TestADestroyEndsConnectionsAndWaits(t *testing.T) {
 	t.Parallel()
 	plane := acctest.NewPlane(t)
-	p := acctest.Proto(t, plane.Env, nil)
+	// One connector comes back before the answer that it was sent away is there.
+	s, id := standIn{t, plane, ""}, uuid.NewString()
+	var stopped atomic.Bool
+	to, err := url.Parse(plane.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", to.Host },
+		ModifyResponse: func(r *http.Response) error {
+			if r.Request.Method == http.MethodDelete && strings.HasSuffix(r.Request.URL.Path, "/connections") && !stopped.Load() {
+				s.up(id, 4)
+			}
+			return nil
+		},
+	})
+	t.Cleanup(front.Close)
+	behind := *plane
+	behind.URL = front.URL + to.Path
+	p := acctest.Proto(t, behind.Env, nil)
 	config := tfproto.Object{"name": "busy", "timeouts": map[string]any{"delete": "1s"}, "ingress": ingress(map[string]any{"service": "hello_world"})}
 	state := p.Create(t.Context(), t, kind, config)
-	s := standIn{t, plane, text(t, state, "id")}
-	stop, ended := make(chan struct{}), make(chan struct{})
-	id := s.up("", 4)
-	go func() { // one that always comes back
-		defer close(ended)
-		for {
-			select {
-			case <-stop:
-				return
-			default: // sooner than anybody can look
-				s.up(id, 4)
-				runtime.Gosched()
-			}
-		}
-	}()
+	s.tunnel = text(t, state, "id")
+	s.up(id, 4)
 	kept, d := p.Apply(t.Context(), t, tfproto.Plan{Type: kind, Prior: state})
 	for _, want := range []string{"still there, or come back", id, "Stop cloudflared"} {
 		if !strings.Contains(d.String(), want) {
@@ -446,8 +455,7 @@ func TestADestroyEndsConnectionsAndWaits(t *testing.T) {
 	if kept.Object == nil {
 		t.Fatal("a refused destroy forgets the tunnel")
 	}
-	close(stop)
-	<-ended
+	stopped.Store(true)
 	if gone := p.Change(t.Context(), t, kept, nil); gone.Object != nil {
 		t.Error("it is not destroyed")
 	}
