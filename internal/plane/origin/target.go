@@ -109,7 +109,9 @@ func (t *target) dial(network, address string) {
 		idle = int(*o.KeepAliveConnections)
 	}
 	t.wire = &http.Transport{
-		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, network, address) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, address)
+		},
 		TLSClientConfig: config, TLSHandshakeTimeout: seconds(o.TLSTimeout, defaultTLSTimeout),
 		MaxIdleConns: idle, MaxIdleConnsPerHost: idle, DisableKeepAlives: idle == 0, IdleConnTimeout: seconds(o.KeepAliveTimeout, defaultKeepAliveTimeout),
 		DisableCompression: true, ExpectContinueTimeout: time.Second,

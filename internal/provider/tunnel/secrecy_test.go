@@ -75,7 +75,9 @@ func TestNothingThatTerraformKeepsOrShowsHasTheSecret(t *testing.T) {
 	keep := func(s tfproto.State, d tfproto.Diagnostics) {
 		shown = append(shown, fmt.Sprintf("%#v", s.Object), s.Private(), fmt.Sprintf("%#v", s.Identity), d.String())
 	}
-	config := func(trigger string) tfproto.Object { return tfproto.Object{"name": "canary", "rotation_trigger": trigger} }
+	config := func(trigger string) tfproto.Object {
+		return tfproto.Object{"name": "canary", "rotation_trigger": trigger}
+	}
 	const tunnels = "/client/v4/accounts/*/cfd_tunnel"
 	var secrets []string
 	state := tfproto.State{Type: kind}
