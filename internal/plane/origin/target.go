@@ -163,12 +163,14 @@ func (t *target) serve(s *Server, w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if is(t.origin.DisableChunkedEncoding) && req.ContentLength < 0 {
+		req = req.Clone(req.Context())
 		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, unchunkedLimit))
 		if err != nil {
 			http.Error(w, fmt.Sprintf("%s takes no chunked body, and this one could not be read, or has more than %d bytes", whereOf(req.Context()), unchunkedLimit), http.StatusRequestEntityTooLarge)
 			return
 		}
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		req.TransferEncoding = nil
 	}
 	ctx := req.Context()
 	if req.Header.Get("Upgrade") != "" { // nobody else ends these
