@@ -99,11 +99,11 @@ func (r *tunnelResource) Read(ctx context.Context, req resource.ReadRequest, res
 			return m.attempt("read", p).ReadFailed(err, diags)
 		}
 		if m.Ingress != nil {
-			config, err := p.Client.TunnelConfig(ctx, t.ID)
+			config, err := configOf(ctx, p, t.ID)
 			if err != nil {
 				return m.attempt("read the configuration of", p).ReadFailed(err, diags)
 			}
-			m.setConfig(config.Config)
+			m.setConfig(config)
 		}
 		m.Name = text(t.Name)
 		m.setComputed(t, p.AccountID)

@@ -491,6 +491,10 @@ func TestATunnelIsAwaited(t *testing.T) {
 	timer := time.AfterFunc(200*time.Millisecond, func() { s.up("", 2) })
 	defer timer.Stop()
 	up := p.Create(t.Context(), t, connected, config(2, "1m"))
+	imported, d := p.Import(t.Context(), t, connected, plane.AccountID+"/"+id, nil)
+	if d.HasError() || imported.Object["connections"] != 1. || !cmp.Equal(imported.Identity, up.Identity) {
+		t.Errorf("imported: %v; %s", imported.Object, d)
+	}
 	requests := plane.Requests()
 	quiet(t, p, up, config(2, "1m"))
 	p.Change(t.Context(), t, up, config(1, "1m"))
