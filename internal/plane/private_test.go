@@ -50,7 +50,9 @@ func TestAWorkerReachesAPrivateServiceThroughThePlane(t *testing.T) {
 		if (path === "/direct") { try { return await fetch("http://127.0.0.1:1/"); } catch (e) { return new Response("refused"); } }
 		return env.API.fetch("http://api.internal" + path, { method: request.method, body: request.body });
 	} }`
-	binding := func(id string) string { return `,"bindings":[{"type":"vpc_service","name":"API","service_id":"` + id + `"}]` }
+	binding := func(id string) string {
+		return `,"bindings":[{"type":"vpc_service","name":"API","service_id":"` + id + `"}]`
+	}
 	upload := func(more string) string { return uploadBody(code, more) }
 
 	refused(t, p, http.StatusBadRequest, 10143, "VPC service", http.MethodPost, "/workers/workers/shop/versions", upload(binding("00000000-0000-4000-8000-000000000000")))
