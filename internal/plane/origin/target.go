@@ -49,7 +49,7 @@ type target struct {
 // newTarget reads a service that tunnelrule has accepted.
 func newTarget(service string, o tunnelrule.Origin) *target {
 	t := &target{origin: o, scheme: "http", host: "localhost"}
-	network, address := "unix", ""
+	var network, address string
 	switch {
 	case strings.HasPrefix(service, statusPrefix):
 		t.status, _ = strconv.Atoi(strings.TrimPrefix(service, statusPrefix))
@@ -58,9 +58,9 @@ func newTarget(service string, o tunnelrule.Origin) *target {
 		t.hello = true
 		return t
 	case strings.HasPrefix(service, unixTLSPrefix):
-		t.scheme, address = "https", strings.TrimPrefix(service, unixTLSPrefix)
+		t.scheme, network, address = "https", "unix", strings.TrimPrefix(service, unixTLSPrefix)
 	case strings.HasPrefix(service, unixPrefix):
-		address = strings.TrimPrefix(service, unixPrefix)
+		network, address = "unix", strings.TrimPrefix(service, unixPrefix)
 	default:
 		u, err := url.Parse(service)
 		if err == nil && (u.Scheme == "https" || u.Scheme == "wss") {

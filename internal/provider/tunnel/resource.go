@@ -60,7 +60,7 @@ func (r *tunnelResource) Create(ctx context.Context, req resource.CreateRequest,
 	}
 	t, err := p.Client.CreateTunnel(ctx, m.Name.ValueString())
 	if err != nil {
-		resp.Diagnostics.Append(m.attempt("create", p).FailedBecause(err, createRemedy(err, m, p)))
+		resp.Diagnostics.Append(m.attempt("create", p).FailedBecause(err, createRemedy(err, p)))
 		return
 	}
 	m.setComputed(t, p.AccountID)
@@ -76,7 +76,7 @@ func (r *tunnelResource) Create(ctx context.Context, req resource.CreateRequest,
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
 }
 
-func createRemedy(err error, m model, p *tfkit.Plane) string {
+func createRemedy(err error, p *tfkit.Plane) string {
 	if !cloudflare.IsConflict(err) {
 		return ""
 	}
