@@ -164,7 +164,9 @@ func (r *recovering) ListResource(ctx context.Context, req *tfprotov6.ListResour
 	doing := "listing " + req.TypeName
 	stream = &tfprotov6.ListResourceServerStream{Results: tfprotov6.NoListResults}
 	report := func(yield func(tfprotov6.ListResourceResult) bool) func(*tfprotov6.Diagnostic) {
-		return func(d *tfprotov6.Diagnostic) { yield(tfprotov6.ListResourceResult{Diagnostics: []*tfprotov6.Diagnostic{d}}) }
+		return func(d *tfprotov6.Diagnostic) {
+			yield(tfprotov6.ListResourceResult{Diagnostics: []*tfprotov6.Diagnostic{d}})
+		}
 	}
 	defer rescue(ctx, doing, func(d *tfprotov6.Diagnostic) {
 		stream.Results = func(yield func(tfprotov6.ListResourceResult) bool) { report(yield)(d) }

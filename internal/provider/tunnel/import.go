@@ -90,10 +90,10 @@ func (r *tunnelResource) MoveState(context.Context) []resource.StateMover {
 				resp.Diagnostics.AddError("Cannot move tunnel", "The state of the tunnel has no id: import it instead.")
 				return
 			}
-			m, ok := r.readWhole(ctx, identityModel{types.StringValue(source.AccountID), types.StringValue(source.ID), types.StringNull()}, &resp.Diagnostics)
-			if !ok {
-				return
-			}
+			// The framework configures no resource for this. Terraform refreshes next; rules,
+			// even none, make Read ask for the configuration.
+			m := model{AccountID: types.StringValue(source.AccountID), ID: types.StringValue(source.ID), Ingress: []ruleModel{}}
+			m.Timeouts = noTimeouts()
 			resp.Diagnostics.Append(resp.TargetState.Set(ctx, m)...)
 			if resp.TargetIdentity != nil {
 				resp.Diagnostics.Append(resp.TargetIdentity.Set(ctx, m.identity())...)

@@ -212,6 +212,10 @@ func (m *model) setComputed(t *cloudflare.Tunnel, account string) {
 	m.CreatedOn = types.StringValue(t.CreatedAt.UTC().Format(time.RFC3339))
 	m.CNAME = types.StringValue(t.ID + "." + cloudflare.TunnelDomain)
 	if m.Timeouts.IsNull() {
-		m.Timeouts = timeouts.Value{Object: types.ObjectNull(map[string]attr.Type{"update": types.StringType, "delete": types.StringType})}
+		m.Timeouts = noTimeouts()
 	}
+}
+
+func noTimeouts() timeouts.Value {
+	return timeouts.Value{Object: types.ObjectNull(map[string]attr.Type{"update": types.StringType, "delete": types.StringType})}
 }

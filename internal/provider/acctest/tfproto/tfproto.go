@@ -314,6 +314,20 @@ func (p *Provider) Invoke(ctx context.Context, t TB, kind string, config Object)
 	return messages, d
 }
 
+// Move takes over an object that another provider has in state: its attributes as JSON.
+func (p *Provider) Move(ctx context.Context, t TB, provider, from, attributes, to string) (State, Diagnostics) {
+	t.Helper()
+	resp, err := p.server.MoveResourceState(ctx, &tfprotov6.MoveResourceStateRequest{
+		SourceProviderAddress: provider, SourceTypeName: from, SourceState: &tfprotov6.RawState{JSON: []byte(attributes)}, TargetTypeName: to,
+	})
+	if err != nil {
+		t.Fatalf("MoveResourceState(%s): %v", to, err)
+	}
+	state := State{Type: to, Object: unpack(t, p.resource(t, to).ValueType(), resp.TargetState), private: resp.TargetPrivate}
+	state.Identity = p.unpackIdentity(t, to, resp.TargetIdentity)
+	return state, resp.Diagnostics
+}
+
 // Listed is one result of a list resource.
 type Listed struct {
 	Name     string
