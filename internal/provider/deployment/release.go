@@ -93,6 +93,9 @@ func (r *release) atOnce(ctx context.Context) bool {
 	m := r.plan
 	in := r.input(m.shares())
 	in.Check = r.check()
+	if m.RollbackTo.ValueString() == previousKeyword {
+		in.Rollout.Back = previousKeyword
+	}
 	if r.state != nil && !m.OverwriteUnseen.ValueBool() {
 		in.Expect = r.state.ID.ValueString()
 	}

@@ -54,6 +54,10 @@ func (m *model) pinRollback(ctx context.Context, p *tfkit.Plane, state *model, d
 		}
 		return nil
 	}
+	if done := m.wentBack(h, state); done != "" {
+		m.RollbackID = types.StringValue(done)
+		return nil
+	}
 	version, from, problem := resolve(h, m.RollbackTo.ValueString())
 	if problem != "" {
 		diags.AddAttributeError(path.Root("rollback_to"), "Nothing to go back to", fmt.Sprintf(
@@ -65,6 +69,17 @@ func (m *model) pinRollback(ctx context.Context, p *tfkit.Plane, state *model, d
 		m.RollbackID = types.StringUnknown() // the apply makes a version
 	}
 	return from
+}
+
+// wentBack is the version that is live because of this very rollback_to, by an apply whose
+// answer or state got lost; empty if it has not been carried out. What the state itself has as
+// the target is no such thing: there rollback_to was taken away since, and means another rollback.
+func (m model) wentBack(h cloudflare.History, state *model) string {
+	live := h.Live()
+	if live == nil || live.Marking().Rollout.Back != m.RollbackTo.ValueString() || state != nil && state.target().ValueString() == live.Sole() {
+		return ""
+	}
+	return live.Sole()
 }
 
 // currentSecrets is the value of rollback_secrets that makes a version of the old code.
