@@ -369,7 +369,7 @@ func TestAllVersionsThatCanBeDeployedAreOneAnswer(t *testing.T) {
 	}
 	for query, want := range map[string]int{"?deployable=true": 25, "?deployable=true&per_page=2": 25, "?deployable=true&page=2": 0, "": 20} {
 		var list struct{ Items []map[string]any }
-		c.get("scripts/api/versions" + query).into(t, &list)
+		c.get("scripts/api/versions"+query).into(t, &list)
 		if len(list.Items) != want {
 			t.Errorf("%q lists %d versions, want %d", query, len(list.Items), want)
 		}

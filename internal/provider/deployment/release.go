@@ -157,10 +157,12 @@ func (r *release) inSteps(ctx context.Context, steps rolloutModel) bool {
 		if driver == nil {
 			return done
 		}
+		running, interrupt := context.WithCancel(ctx)
+		driver.interrupt = interrupt
 		err := driver.announce(ctx)
 		if err == nil {
 			defer driver.close()
-			return r.drive(ctx, driver, steps)
+			return r.drive(ctx, running, driver, steps)
 		}
 		driver.close()
 		if !cloudflare.IsConflict(err) || waited >= leaseWait {
@@ -232,16 +234,16 @@ func (r *release) continues(h cloudflare.History) bool {
 	return false
 }
 
-// drive runs the rollout and writes what has come out.
-func (r *release) drive(ctx context.Context, d *driver, steps rolloutModel) bool {
+// drive runs the rollout until running ends, and writes what has come out.
+func (r *release) drive(ctx, running context.Context, d *driver, steps rolloutModel) bool {
 	limit := r.limit(ctx, patience(d.plan, steps.gates(ctx, r.diags)))
 	if r.diags.HasError() {
 		return false
 	}
-	running, stop := context.WithTimeout(ctx, limit)
+	running, stop := context.WithTimeout(running, limit)
 	defer stop()
 	outcome := rollout.Run(running, d.plan, d, rollout.SystemClock{}, d)
-	if outcome.State == rollout.Held && outcome.Failed != nil {
+	if outcome.Failed != nil && (outcome.State == rollout.Held || outcome.State == rollout.RolledBack && d.seen != nil && d.seen.Marking().Rollout.Rejects == "") {
 		if err := d.reject(ctx, outcome); err != nil {
 			failure := r.plan.attempt("mark the rejected version of the", r.plane).Failed(err)
 			r.diags.AddWarning(failure.Summary(), failure.Detail()+"\n\nThe next apply will try the version again.")

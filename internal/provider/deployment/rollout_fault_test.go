@@ -230,3 +230,50 @@ func TestARolloutThatTakesTooLongIsEnded(t *testing.T) {
 		t.Errorf("the state (-want +got):\n%s", diff)
 	}
 }
+
+// A driver that is silent for longer than its lease lasts finds the rollout ended: a laptop
+// that slept. What a gate says then still counts, and nothing goes forward.
+func TestADriverThatHasLostItsLeaseGoesBackAndNotForward(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		verdict, onInterrupt string
+		says                 []string
+		want                 func(s *stand) map[string]any
+	}{
+		"hold, and the gate fails": {"fail", "hold", []string{"Rollout was rolled back", "is rejected"}, func(s *stand) map[string]any { return only(s.v1) }},
+		"hold, and the gate passes": {"pass", "hold", []string{"Rollout is held", "has ended the rollout"}, func(s *stand) map[string]any {
+			return map[string]any{s.v2: 50.0, s.v1: 50.0}
+		}},
+		"rollback, and the gate fails":  {"fail", "rollback", []string{"Rollout was rolled back", "is rejected"}, func(s *stand) map[string]any { return only(s.v1) }},
+		"rollback, and the gate passes": {"pass", "rollback", []string{"Rollout was rolled back", "has ended the rollout"}, func(s *stand) map[string]any { return only(s.v1) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t)
+			const secret = "correct-horse-battery-staple-signs"
+			a := newApprover(t, secret, `{"verdict": "`+tt.verdict+`"}`)
+			state := s.applied(tfproto.State{Type: kind}, s.config(s.v1))
+			config := s.config(s.v2, tfproto.Object{"rollout": map[string]any{
+				"on_interrupt": tt.onInterrupt,
+				"steps":        []any{step(50, "3s", "release")}, // the lease lasts 2 s, and is renewed after 5
+				"gates":        map[string]any{"release": map[string]any{"webhook": map[string]any{"url": a.URL, "signing_secret": map[string]any{"value_wo": secret}}}},
+			}})
+			s.restart()
+			plan := s.plan(s.read(state), config)
+			state, d := s.provider.Apply(t.Context(), t, plan)
+			for _, part := range tt.says {
+				if !d.HasError() || !strings.Contains(d.String(), part) {
+					t.Errorf("the diagnostic lacks %q:\n%s", part, d)
+				}
+			}
+			if diff := cmp.Diff(tt.want(s), state.Object["active_versions"]); diff != "" {
+				t.Errorf("the state (-want +got):\n%s", diff)
+			}
+			if strings.Contains(d.String(), "is rejected") {
+				s.wantKept(state, config, "Version is rejected", s.v2, `the gate "release" failed`)
+			} else if r := s.live().Marking().Rollout.Rejects; r != "" {
+				t.Errorf("version %s is rejected, and no gate has failed", r)
+			}
+		})
+	}
+}
