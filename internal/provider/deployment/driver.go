@@ -31,6 +31,8 @@ const (
 type driver struct {
 	release *release
 	plan    rollout.Plan
+	// settled says that what the plan begins from is live.
+	settled bool
 	id      string
 	kept    bool // the plane keeps this rollout
 	// lost says that the plane has ended the rollout, because its driver was silent for too
@@ -84,6 +86,28 @@ func (d *driver) announce(ctx context.Context) error {
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stop = stop
 	d.renewal.Go(func() { d.renew(renewing) })
+	return nil
+}
+
+// settle makes live what the rollout begins from. It comes after announce: while somebody
+// else's rollout goes on, its two versions are nobody's to move.
+func (d *driver) settle(ctx context.Context) error {
+	if d.settled {
+		return nil
+	}
+	r, live := d.release, d.plan.Live
+	in := r.input([]cloudflare.Share{cloudflare.Share(live.Shares[0])})
+	in.Check, in.Expect, in.Force = exactly(live.ID), live.ID, true
+	in.Rollout.ID = shortID(d.id)
+	if d.kept {
+		in.RolloutID = d.id
+	}
+	made, err := r.plane.Client.CreateDeployment(ctx, r.plan.Worker.ValueString(), in)
+	if err != nil {
+		d.Report(ctx, rollout.Transition{State: rollout.Unknown, Reason: "its driver could not begin"})
+		return err
+	}
+	d.seen, d.plan.Live, d.settled = made, deploymentOf(*made), true
 	return nil
 }
 

@@ -162,6 +162,10 @@ func (r *release) inSteps(ctx context.Context, steps rolloutModel) bool {
 		err := driver.announce(ctx)
 		if err == nil {
 			defer driver.close()
+			if err := driver.settle(ctx); err != nil {
+				r.failed(ctx, err)
+				return false
+			}
 			return r.drive(ctx, running, driver, steps)
 		}
 		driver.close()
@@ -201,11 +205,8 @@ func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, d
 		r.failed(ctx, err)
 		return nil, false
 	}
-	base, ok := r.settle(ctx, history)
-	if !ok {
-		return nil, false
-	}
-	d = &driver{release: r, plan: r.rolloutPlan(ctx, steps, history, base), id: uuid.NewString(), stop: func() {}}
+	base, settled := r.base(history)
+	d = &driver{release: r, plan: r.rolloutPlan(ctx, steps, history, base), settled: settled, id: uuid.NewString(), stop: func() {}}
 	if r.diags.HasError() {
 		return nil, false
 	}
@@ -219,8 +220,8 @@ func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, d
 	return d, false
 }
 
-// continues reports whether what is live is the end of the same rollout that the plan has
-// seen in its midst: the plane has gone back for a run that had died.
+// continues reports whether what is live is of the same rollout that the plan has seen in its
+// midst: its run has ended it meanwhile, or the plane has gone back for a run that had died.
 func (r *release) continues(h cloudflare.History) bool {
 	live := h.Live()
 	if r.state == nil || live == nil || live.Marking().Rollout.ID == "" {
@@ -272,9 +273,9 @@ func (r *release) history(ctx context.Context) (h cloudflare.History, err error)
 	return h, err
 }
 
-// settle sees that at most one other version is live beside the target: a rollout of
-// two versions cannot begin from two others. It goes back to the better of them.
-func (r *release) settle(ctx context.Context, h cloudflare.History) (rollout.Deployment, bool) {
+// base is what the rollout begins from. A rollout of two versions cannot begin from two others:
+// where these are live, it is the better of them alone, which is not settled yet.
+func (r *release) base(h cloudflare.History) (base rollout.Deployment, settled bool) {
 	live := h.Live()
 	if live == nil {
 		return rollout.Deployment{}, true
@@ -283,24 +284,16 @@ func (r *release) settle(ctx context.Context, h cloudflare.History) (rollout.Dep
 	if len(live.Versions) < 2 || live.Serves(target) {
 		return deploymentOf(*live), true
 	}
-	base := live.Versions[0]
+	better := live.Versions[0]
 	for _, s := range live.Versions {
-		if s.Percentage > base.Percentage {
-			base = s
+		if s.Percentage > better.Percentage {
+			better = s
 		}
 	}
 	if d := h.PreviousHealthy(); d != nil && live.Serves(d.Sole()) {
-		base.VersionID = d.Sole()
+		better.VersionID = d.Sole()
 	}
-	in := r.input([]cloudflare.Share{{VersionID: base.VersionID, Percentage: 100}})
-	in.Check, in.Force = exactly(live.ID), true
-	in.Expect = live.ID
-	d, err := r.plane.Client.CreateDeployment(ctx, r.plan.Worker.ValueString(), in)
-	if err != nil {
-		r.failed(ctx, err)
-		return rollout.Deployment{}, false
-	}
-	return deploymentOf(*d), true
+	return rollout.Deployment{ID: live.ID, Shares: []rollout.Share{{VersionID: better.VersionID, Percentage: 100}}}, false
 }
 
 func deploymentOf(d cloudflare.Deployment) rollout.Deployment {
