@@ -197,6 +197,11 @@ func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, d
 		return nil, false
 	}
 	live := history.Live()
+	// What the plan has said has to come out, also where check would accept what is live.
+	if live != nil && r.state != nil && !m.ActiveVersions.IsUnknown() && !m.ActiveVersions.Equal(m.wanted(steps.HoldAt, activeVersions(live.Versions))) {
+		r.failed(ctx, &unseenError{live: *live, seen: r.state.liveVersions()})
+		return nil, false
+	}
 	if live != nil && live.Only() == m.target().ValueString() && r.state != nil {
 		m.setLive(live, r.plane.AccountID)
 		return nil, true
