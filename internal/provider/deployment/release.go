@@ -280,7 +280,7 @@ func (r *release) history(ctx context.Context) (h cloudflare.History, err error)
 
 // base is what the rollout begins from. A rollout of two versions cannot begin from two others:
 // where these are live, it is the better of them alone, which is not settled yet.
-func (r *release) base(h cloudflare.History) (base rollout.Deployment, settled bool) {
+func (r *release) base(h cloudflare.History) (from rollout.Deployment, settled bool) {
 	live := h.Live()
 	if live == nil {
 		return rollout.Deployment{}, true
@@ -289,16 +289,16 @@ func (r *release) base(h cloudflare.History) (base rollout.Deployment, settled b
 	if len(live.Versions) < 2 || live.Serves(target) {
 		return deploymentOf(*live), true
 	}
-	better := live.Versions[0]
+	base := live.Versions[0]
 	for _, s := range live.Versions {
-		if s.Percentage > better.Percentage {
-			better = s
+		if s.Percentage > base.Percentage {
+			base = s
 		}
 	}
 	if d := h.PreviousHealthy(); d != nil && live.Serves(d.Sole()) {
-		better.VersionID = d.Sole()
+		base.VersionID = d.Sole()
 	}
-	return rollout.Deployment{ID: live.ID, Shares: []rollout.Share{{VersionID: better.VersionID, Percentage: 100}}}, false
+	return rollout.Deployment{ID: live.ID, Shares: []rollout.Share{{VersionID: base.VersionID, Percentage: 100}}}, false
 }
 
 func deploymentOf(d cloudflare.Deployment) rollout.Deployment {
