@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
-	"github.com/hybridge/terraform-provider-hybridge/internal/fault"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/tfproto"
 )
 
@@ -154,90 +153,5 @@ func TestAVersionThatSomebodyWentBackFromStaysRejected(t *testing.T) {
 	fresh := s.applied(tfproto.State{Type: kind}, s.config(s.v2, tfproto.Object{"overwrite_unseen": true}))
 	if diff := cmp.Diff(only(s.v1), fresh.Object["active_versions"]); diff != "" {
 		t.Errorf("after the state was lost (-want +got):\n%s", diff)
-	}
-}
-
-// The deployment of a rollback tells that it is done: who runs it again, because the answer
-// or the state got lost, does not go forward to the bad version, nor one further back.
-func TestARollbackThatIsRunAgainHasBeenDone(t *testing.T) {
-	t.Parallel()
-	for name, run := range map[string]func(s *stand, state tfproto.State, back tfproto.Object) tfproto.State{
-		"the answer got lost": func(s *stand, state tfproto.State, back tfproto.Object) tfproto.State {
-			s.block = tfproto.Object{"max_retries": 0}
-			s.restart()
-			plan := s.plan(s.read(state), back)
-			s.Faults.Add(fault.Rule{Method: "POST", Path: deploy, Kind: fault.ErrorAfter}, fault.Rule{Method: "GET", Path: deploy, Kind: fault.ErrorBefore, Times: -1})
-			state, d := s.provider.Apply(s.test.Context(), s.t, plan)
-			s.Faults.Clear()
-			if !d.HasError() {
-				s.t.Fatalf("the answer was to get lost")
-			}
-			return state
-		},
-		"the state was not written": func(s *stand, state tfproto.State, back tfproto.Object) tfproto.State {
-			s.applied(state, back)
-			return state
-		},
-		"there is no state any more": func(s *stand, state tfproto.State, back tfproto.Object) tfproto.State {
-			s.applied(state, back)
-			return tfproto.State{Type: kind}
-		},
-	} {
-		for from, more := range map[string]tfproto.Object{"a release": {}, "a release, with today's secrets": {"rollback_secrets": "current"}, "a canary": {}} {
-			t.Run(name+", from "+from, func(t *testing.T) {
-				t.Parallel()
-				s := newStand(t)
-				v3 := s.upload(s.worker, "three")
-				bad := s.config(v3)
-				if from == "a canary" {
-					bad = s.config(v3, baking("1ms", 10))
-					bad["rollout"].(map[string]any)["hold_at"] = 10.0
-				}
-				state := tfproto.State{Type: kind}
-				for _, config := range []tfproto.Object{s.config(s.v1), s.config(s.v2), bad} {
-					state = s.applied(state, config)
-				}
-				back := s.config(v3, more, tfproto.Object{"rollback_to": "previous"})
-				state = run(s, state, back)
-				done := s.live()
-				if done.Only() == "" || done.Serves(v3) || done.Serves(s.v1) {
-					t.Fatalf("the rollback itself led to %v", done.Versions)
-				}
-				state = s.applied(state, back)
-				if live := s.live(); live.ID != done.ID || state.Object["rollback_version_id"] != done.Only() {
-					t.Errorf("live is %v, and the state is pinned to %v; want what the first run had made live: %v", live.Versions, state.Object["rollback_version_id"], done.Versions)
-				}
-				s.wantKept(state, back)
-			})
-		}
-	}
-}
-
-// Whoever has settled on the version that a rollback led to, and goes back from that one too,
-// comes to the one before: not forward to the one that was left behind.
-func TestASecondRollbackGoesFurtherBack(t *testing.T) {
-	t.Parallel()
-	for name, settled := range map[string]func(s *stand) tfproto.Object{
-		"by version_id":  func(s *stand) tfproto.Object { return s.config(s.v2) },
-		"by rollback_to": func(s *stand) tfproto.Object { return s.config(s.v2, tfproto.Object{"rollback_to": s.v2}) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newStand(t)
-			v3 := s.upload(s.worker, "three")
-			state := s.applied(tfproto.State{Type: kind}, s.config(s.v1))
-			state = s.applied(state, s.config(s.v2))
-			state = s.applied(state, s.config(v3))
-			state = s.applied(state, s.config(v3, tfproto.Object{"rollback_to": "previous"}))
-			state = s.applied(state, settled(s))
-			if live := s.live().Only(); live != s.v2 {
-				t.Fatalf("live is %s, want %s", live, s.v2)
-			}
-			state = s.applied(state, s.config(s.v2, tfproto.Object{"rollback_to": "previous"}))
-			if live := s.live().Only(); live != s.v1 {
-				t.Errorf("live is %s, want %s", live, s.v1)
-			}
-			s.wantKept(state, s.config(s.v2, tfproto.Object{"rollback_to": "previous"}))
-		})
 	}
 }

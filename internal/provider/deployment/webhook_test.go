@@ -3,7 +3,6 @@
 package deployment_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
@@ -111,43 +109,5 @@ func TestAWebhookDecidesAboutARealVersion(t *testing.T) {
 				t.Errorf("it was asked %v", asked)
 			}
 		})
-	}
-}
-
-// A run that takes up a step which another one has left asks the same question: who was
-// asked, and decides meanwhile, need not do so again. Another deployment is another question.
-func TestARunThatTakesAStepUpAsksTheSameQuestion(t *testing.T) {
-	t.Parallel()
-	s := newStand(t)
-	const secret = "correct-horse-battery-staple-signs"
-	a := newApprover(t, secret, `{"verdict": "wait"}`, `{"verdict": "pass"}`)
-	state := s.applied(tfproto.State{Type: kind}, s.config(s.v1))
-	config := s.config(s.v2, tfproto.Object{"rollout": map[string]any{
-		"on_interrupt": "hold", "steps": []any{step(10, "1ms", "release"), step(50, "1ms", "release")},
-		"gates": map[string]any{"release": map[string]any{"webhook": map[string]any{"url": a.URL, "signing_secret": map[string]any{"value_wo": secret}}}},
-	}})
-	s.restart()
-	plan := s.plan(s.read(state), config)
-	ctx, interrupt := context.WithCancel(t.Context())
-	go func() {
-		for asked := 0; asked == 0 && t.Context().Err() == nil; time.Sleep(10 * time.Millisecond) {
-			a.mu.Lock()
-			asked = len(a.asked)
-			a.mu.Unlock()
-		}
-		interrupt()
-	}()
-	state, d := s.provider.Apply(ctx, t, plan)
-	if !strings.Contains(d.String(), "Rollout is held") {
-		t.Fatalf("the interrupted run: %s", d)
-	}
-	s.applied(state, config)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.ids) != 3 || len(a.wrong) > 0 {
-		t.Fatalf("it was asked %d times, %q", len(a.ids), a.wrong)
-	}
-	if a.ids[0] != a.ids[1] || a.ids[1] == a.ids[2] || a.asked[0]["rollout_id"] == a.asked[1]["rollout_id"] {
-		t.Errorf("the questions are %q, of the rollouts %v and %v", a.ids, a.asked[0]["rollout_id"], a.asked[1]["rollout_id"])
 	}
 }
