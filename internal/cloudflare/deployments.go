@@ -126,13 +126,13 @@ func (c *Client) deploy(ctx context.Context, name string, in DeploymentInput) (*
 			return nil, err
 		}
 		// What is live now decides.
-		expected := base.id
+		expected, refusal := base.id, err
 		base, err = c.look(ctx, name, in)
 		if err != nil {
 			return nil, err
 		}
 		if base.done == nil && base.id == expected {
-			return nil, fmt.Errorf("the plane refuses to deploy over %q, although that is live: apply again", expected)
+			return nil, fmt.Errorf("the plane refuses to deploy over %q, although that is live (%w): apply again", expected, refusal)
 		}
 	}
 }

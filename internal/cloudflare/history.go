@@ -169,9 +169,16 @@ func (h History) WasHealthy(version string) bool {
 	return h.LastSole(version) != nil && h.Rejected(version) == nil
 }
 
+// LeftBehind reports whether a rollback_to = "previous" has gone back from the version, and
+// it has not served since. That rejects nothing, but it is nothing to go back to either.
+func (h History) LeftBehind(version string) bool {
+	i := slices.IndexFunc(h.Deployments, func(d Deployment) bool { return d.Serves(version) })
+	return i > 0 && h.Deployments[i-1].Marking().Rollout.Back != ""
+}
+
 // PreviousHealthy is the newest deployment before those of the versions that are
-// live now in which another version served everything and was not rejected since;
-// nil if the history shows none.
+// live now in which another version served everything and was neither rejected nor left
+// behind since; nil if the history shows none.
 func (h History) PreviousHealthy() *Deployment {
 	live := h.Live()
 	if live == nil {
@@ -180,7 +187,7 @@ func (h History) PreviousHealthy() *Deployment {
 	for i := range h.Deployments {
 		d := &h.Deployments[i]
 		sole := d.Sole()
-		if sole == "" || live.Serves(sole) && live.Sole() != "" || h.Rejected(sole) != nil || h.Version(sole) == nil {
+		if sole == "" || live.Serves(sole) && live.Sole() != "" || h.Rejected(sole) != nil || h.LeftBehind(sole) || h.Version(sole) == nil {
 			continue
 		}
 		return d

@@ -84,6 +84,8 @@ func TestThePreviousHealthyVersion(t *testing.T) {
 		"not a step of a rollout":     {newPast(3).ours(sole("v1")).ours(Share{"v2", 50}, Share{"v1", 50}).ours(sole("v3")), "v1"},
 		"not a rejected one":          {newPast(3).ours(sole("v1")).ours(sole("v2")).refuses("v2", "health", sole("v1")).ours(sole("v3")), "v1"},
 		"after a rollback":            {newPast(3).ours(sole("v1")).ours(sole("v2")).ours(sole("v3")).ours(sole("v2")), "v3"},
+		"not one that is left behind": {newPast(3).ours(sole("v1")).ours(sole("v2")).ours(sole("v3")).then(&RolloutMark{Back: "previous"}, "promotion", sole("v2")), "v1"},
+		"left behind, then put back":  {newPast(3).ours(sole("v1")).ours(sole("v3")).then(&RolloutMark{Back: "previous"}, "promotion", sole("v1")).ours(sole("v3")).ours(sole("v2")), "v3"},
 		"the healthy part of a split": {newPast(3).ours(sole("v1")).ours(Share{"v2", 50}, Share{"v1", 50}), "v1"},
 		"not one that is too old": {&past{History{
 			Versions:    []Version{{ID: "v3", Number: 3}},

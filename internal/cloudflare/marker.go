@@ -53,6 +53,10 @@ type RolloutMark struct {
 	// gate refused it or somebody said so: it is not to be tried again unasked.
 	Rejects string
 	Gate    string // the gate that refused it, if one did
+	// Back is the value of rollback_to that this deployment carries out, where that means
+	// something else after it than before: "previous". Who is told to do so once more, because
+	// the answer or the state got lost, has to see that it is done.
+	Back string
 }
 
 // Marking is a message as Hybridge writes it.
@@ -120,11 +124,11 @@ func DeploymentMarker(shares []Share) string {
 
 // markKeys is the order in which a message tells about its rollout and its run. What
 // decides whether a version is tried again comes first, so that it survives truncation.
-var markKeys = [...]string{"ro", "st", "rej", "gate", "run", "ws", "sha"}
+var markKeys = [...]string{"ro", "st", "rej", "gate", "back", "run", "ws", "sha"}
 
 // marks are the values of markKeys.
 func (m *Marking) marks() [len(markKeys)]*string {
-	return [...]*string{&m.Rollout.ID, &m.Rollout.Share, &m.Rollout.Rejects, &m.Rollout.Gate, &m.Run.ID, &m.Run.Workspace, &m.Run.Commit}
+	return [...]*string{&m.Rollout.ID, &m.Rollout.Share, &m.Rollout.Rejects, &m.Rollout.Gate, &m.Rollout.Back, &m.Run.ID, &m.Run.Workspace, &m.Run.Commit}
 }
 
 // secretsKey stands before the prefixes of secrets, which follow each other

@@ -35,6 +35,7 @@ func TestAMessageIsReadBackAsItWasWritten(t *testing.T) {
 				Share:   rapid.SampledFrom([]string{"", "0", "0.5", "100"}).Draw(t, "share"),
 				Rejects: rapid.StringMatching(`([0-9a-f]{8}-[0-9a-f]{4})?`).Draw(t, "rejects"),
 				Gate:    rapid.StringMatching(`[ -~]{0,20}`).Draw(t, "gate"),
+				Back:    rapid.SampledFrom([]string{"", "previous"}).Draw(t, "back"),
 			},
 			Secrets: prefixes(rapid.IntRange(0, 12).Draw(t, "secrets")),
 			Message: text.Draw(t, "message"),

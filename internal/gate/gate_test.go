@@ -107,7 +107,7 @@ const (
 )
 
 func candidate(bake time.Duration) rollout.Candidate {
-	return rollout.Candidate{VersionID: target, Previous: previous, Step: 1, Steps: 3, Percentage: 10, Since: epoch, Bake: bake}
+	return rollout.Candidate{VersionID: target, Previous: previous, Deployment: "d1", Step: 1, Steps: 3, Percentage: 10, Since: epoch, Bake: bake}
 }
 
 // serve serves on loopback until the test ends.

@@ -80,11 +80,12 @@ func (g *Webhook) message(c rollout.Candidate, at time.Time) ([]byte, error) {
 	return json.Marshal(q)
 }
 
-// messageID names a question. It is a function of what is asked, so that a driver that
-// starts again asks the same question; and it has no full stop, which separates the
-// parts of what is signed.
-func messageID(rolloutID string, step int, gate string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %q", rolloutID, step, gate))
+// messageID names a question. It is a function of what is asked about: a run that takes up
+// a step which another one has left, without another deployment, asks the same question, and
+// what was answered meanwhile counts. It has no full stop, which separates the parts of what
+// is signed.
+func messageID(deployment, gate string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q", deployment, gate))
 	return "gate_" + hex.EncodeToString(sum[:16])
 }
 

@@ -39,10 +39,11 @@ const (
 // answer: after 1 s to 30 s, or later if Retry-After says so, up to 5 minutes.
 // Everything else fails the gate at once. Redirects are not followed.
 //
-// All requests of one question have the same webhook-id and the same body, so that a
-// receiver can open one approval by that id and answer each request with its state;
-// it must not drop them as duplicates. Their timestamps are new, or the receiver would
-// refuse what it is asked after some minutes.
+// A question is about one deployment of a rollout, and one gate. All its requests have the
+// same webhook-id, so that a receiver can open one approval by that id and answer each
+// request with its state; it must not drop them as duplicates. The requests of one run have
+// the same body, too; those of a later run that takes the step up name that one's rollout.
+// Their timestamps are new, or the receiver would refuse what it is asked after some minutes.
 type WebhookConfig struct {
 	// URL is https, or http to this machine.
 	URL string
@@ -158,7 +159,7 @@ type asker struct {
 
 // newAsker makes the question, and asks for the key. Its error is fit for a Reason.
 func (g *Webhook) newAsker(c rollout.Candidate, at time.Time) (*asker, error) {
-	a := &asker{gate: g, client: newClient(), id: messageID(g.Subject.RolloutID, c.Step, g.Name)}
+	a := &asker{gate: g, client: newClient(), id: messageID(c.Deployment, g.Name)}
 	var err error
 	if a.body, err = g.message(c, at); err != nil {
 		return nil, fmt.Errorf("the question to the webhook could not be written")

@@ -358,6 +358,24 @@ func TestPutContentReplacesTheCodeAlone(t *testing.T) {
 	}
 }
 
+// Who asks for what can be deployed gets all of it at once, whatever page is asked for; only
+// a pager that reads until a page is empty has to end.
+func TestAllVersionsThatCanBeDeployedAreOneAnswer(t *testing.T) {
+	t.Parallel()
+	c := newScripts(t)
+	c.deploy("api", `[]`)
+	for range 24 {
+		c.upload("api", `[]`)
+	}
+	for query, want := range map[string]int{"?deployable=true": 25, "?deployable=true&per_page=2": 25, "?deployable=true&page=2": 0, "": 20} {
+		var list struct{ Items []map[string]any }
+		c.get("scripts/api/versions"+query).into(t, &list)
+		if len(list.Items) != want {
+			t.Errorf("%q lists %d versions, want %d", query, len(list.Items), want)
+		}
+	}
+}
+
 func TestVersionsHaveBothSpellingsAndAnEndlessPagerEnds(t *testing.T) {
 	t.Parallel()
 	c := newScripts(t)

@@ -3,6 +3,7 @@
 package plane
 
 import (
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/upload"
 )
 
@@ -26,7 +27,8 @@ func (p *Plane) postScriptVersion(r *request) (*reply, error) {
 	return ok(p.versionView(r, w, v, true)), nil
 }
 
-// listScriptVersions lists versions, newest first, in the {items} wrapper of this API.
+// listScriptVersions lists versions, newest first, in the {items} wrapper of this API. With
+// deployable=true Cloudflare ignores pagination: the first page has them all.
 func (p *Plane) listScriptVersions(r *request) (*reply, error) {
 	w, err := p.worker(r)
 	if err != nil {
@@ -36,7 +38,11 @@ func (p *Plane) listScriptVersions(r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	versions, total, err := p.reg.Versions(r.Context(), w.ID, r.flag("deployable"), perPage, (number-1)*perPage)
+	deployable := r.flag("deployable")
+	if deployable {
+		perPage = registry.DeployableVersions
+	}
+	versions, total, err := p.reg.Versions(r.Context(), w.ID, deployable, perPage, (number-1)*perPage)
 	if err != nil {
 		return nil, err
 	}

@@ -85,8 +85,11 @@ type Gate interface {
 type Candidate struct {
 	VersionID string // the new version
 	Previous  string // the version that it takes over from; may be empty
-	Step      int    // from 0
-	Steps     int    // how many there are, with the last one
+	// Deployment is the id of the step's deployment. Who takes the step up after another run
+	// has left it judges the same one.
+	Deployment string
+	Step       int // from 0
+	Steps      int // how many there are, with the last one
 	// Percentage of the requests that the new version gets now.
 	Percentage float64
 	// Since is when the step's deployment was made, Bake how long it bakes.

@@ -169,7 +169,7 @@ func (d run) judge(ctx context.Context, m machine) event {
 		names = d.allGates() // the first deployment has only this step
 	}
 	c := Candidate{
-		VersionID: d.plan.Target, Previous: d.plan.Previous, Step: m.step, Steps: m.last() + 1, Percentage: m.percentage(m.step),
+		VersionID: d.plan.Target, Previous: d.plan.Previous, Deployment: m.out.Live.ID, Step: m.step, Steps: m.last() + 1, Percentage: m.percentage(m.step),
 		Since: d.clock.Now(), Bake: bake, Verdicts: slices.Clone(m.out.Verdicts),
 	}
 	d.tell(ctx, Transition{State: Baking, Step: m.step, Percentage: c.Percentage, Deployment: m.out.Live.ID})

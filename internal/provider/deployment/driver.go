@@ -4,8 +4,10 @@ package deployment
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
@@ -29,8 +31,15 @@ const (
 type driver struct {
 	release *release
 	plan    rollout.Plan
+	// settled says that what the plan begins from is live.
+	settled bool
 	id      string
 	kept    bool // the plane keeps this rollout
+	// lost says that the plane has ended the rollout, because its driver was silent for too
+	// long. Then nothing goes forward any more; a gate that fails still goes back.
+	lost atomic.Bool
+	// interrupt ends the rollout as the end of the run does.
+	interrupt context.CancelFunc
 	// unreported says that the plane does not know of the end.
 	unreported bool
 	// seen is what the plane has last said to be live.
@@ -80,6 +89,28 @@ func (d *driver) announce(ctx context.Context) error {
 	return nil
 }
 
+// settle makes live what the rollout begins from. It comes after announce: while somebody
+// else's rollout goes on, its two versions are nobody's to move.
+func (d *driver) settle(ctx context.Context) error {
+	if d.settled {
+		return nil
+	}
+	r, live := d.release, d.plan.Live
+	in := r.input([]cloudflare.Share{cloudflare.Share(live.Shares[0])})
+	in.Check, in.Expect, in.Force = exactly(live.ID), live.ID, true
+	in.Rollout.ID = shortID(d.id)
+	if d.kept {
+		in.RolloutID = d.id
+	}
+	made, err := r.plane.Client.CreateDeployment(ctx, r.plan.Worker.ValueString(), in)
+	if err != nil {
+		d.Report(ctx, rollout.Transition{State: rollout.Unknown, Reason: "its driver could not begin"})
+		return err
+	}
+	d.seen, d.plan.Live, d.settled = made, deploymentOf(*made), true
+	return nil
+}
+
 // persist makes a call that may be repeated, until its outcome is known or there is no hope.
 func (d *driver) persist(ctx context.Context, call func(context.Context) error) error {
 	for pause := reportPause; ; pause *= 2 {
@@ -105,12 +136,25 @@ func (d *driver) renew(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			// A renewal that fails is followed by the next one; if the plane has ended the
-			// rollout, the next deployment finds that out.
-			if err := d.release.plane.Client.RenewRollout(ctx, d.release.plan.Worker.ValueString(), d.id); err != nil && ctx.Err() == nil {
+			// A renewal that fails is followed by the next one.
+			err := d.release.plane.Client.RenewRollout(ctx, d.release.plan.Worker.ValueString(), d.id)
+			if err != nil && ctx.Err() == nil {
 				tflog.Warn(ctx, "rollout: the lease was not renewed", map[string]any{"error": err.Error()})
 			}
+			if cloudflare.IsConflict(err) {
+				d.lose()
+				return
+			}
 		}
+	}
+}
+
+// lose notes that the plane has ended the rollout. Where it goes back, nothing is left to
+// be judged; where it holds, what is live still is.
+func (d *driver) lose() {
+	d.lost.Store(true)
+	if d.plan.OnInterrupt == rollout.Rollback {
+		d.interrupt()
 	}
 }
 
@@ -118,6 +162,7 @@ func (d *driver) renew(ctx context.Context) {
 func (d *driver) close() {
 	d.stop()
 	d.renewal.Wait()
+	d.interrupt()
 }
 
 // Deploy implements rollout.Live.
@@ -130,10 +175,15 @@ func (d *driver) Deploy(ctx context.Context, over string, shares []rollout.Share
 	in := r.input(wanted)
 	in.Check, in.Expect = exactly(over), over
 	in.Rollout.ID = shortID(d.id)
-	if d.kept {
+	back := why.State == rollout.RollingBack
+	switch {
+	case d.lost.Load() && !back:
+		d.interrupt()
+		return rollout.Deployment{}, errors.New("the plane has ended the rollout")
+	case d.kept && !d.lost.Load():
 		in.RolloutID = d.id
 	}
-	if why.State == rollout.RollingBack {
+	if back {
 		// What was live a moment ago is no risk, whatever happened to secrets since.
 		in.Force = true
 		in.Message = "rolled back: " + why.Reason
@@ -144,6 +194,16 @@ func (d *driver) Deploy(ctx context.Context, over string, shares []rollout.Share
 		in.Rollout.Share = strconv.FormatFloat(why.Percentage, 'f', -1, 64)
 	}
 	made, err := r.plane.Client.CreateDeployment(ctx, r.plan.Worker.ValueString(), in)
+	if in.RolloutID != "" && cloudflare.IsConflict(err) {
+		d.lose()
+		if !back {
+			d.interrupt()
+			return rollout.Deployment{}, err
+		}
+		// It goes back all the same, only over what this rollout has set.
+		in.RolloutID = ""
+		made, err = r.plane.Client.CreateDeployment(ctx, r.plan.Worker.ValueString(), in)
+	}
 	if err != nil {
 		return rollout.Deployment{}, err
 	}
@@ -151,8 +211,9 @@ func (d *driver) Deploy(ctx context.Context, over string, shares []rollout.Share
 	return deploymentOf(*made), nil
 }
 
-// reject writes that the target is rejected where it stays live: a version that was
-// gone back from has that in the message of the deployment that went back.
+// reject writes that the target is rejected where no message does: where it stays live, and
+// where the plane has gone back in the driver's place. Otherwise the message of the deployment
+// that went back says so.
 func (d *driver) reject(ctx context.Context, o rollout.Outcome) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
 	defer cancel()
@@ -163,7 +224,7 @@ func (d *driver) reject(ctx context.Context, o rollout.Outcome) error {
 	}
 	in := r.input(shares)
 	in.Check, in.Expect, in.Again, in.Force = exactly(o.Live.ID), o.Live.ID, true, true
-	in.Message = "held: " + o.Failed.Reason
+	in.Message = map[rollout.State]string{rollout.Held: "held: ", rollout.RolledBack: "rolled back: "}[o.State] + o.Failed.Reason
 	in.Rollout = cloudflare.RolloutMark{ID: shortID(d.id), Rejects: d.plan.Target, Gate: o.Failed.Gate}
 	made, err := r.plane.Client.CreateDeployment(ctx, r.plan.Worker.ValueString(), in)
 	if err == nil {
@@ -191,7 +252,7 @@ func (d *driver) Report(ctx context.Context, t rollout.Transition) {
 		reported.Verdict = &cloudflare.RolloutVerdict{Gate: v.Gate, Pass: v.Pass, Reason: v.Reason, Detail: v.Detail}
 	}
 	tflog.Info(ctx, "rollout: "+string(t.State), fields)
-	if !d.kept {
+	if !d.kept || d.lost.Load() && !t.State.Ended() {
 		return
 	}
 	// The end is reported, too, if it is the end of the run.
@@ -201,7 +262,9 @@ func (d *driver) Report(ctx context.Context, t rollout.Transition) {
 		return d.release.plane.Client.ReportRollout(ctx, d.release.plan.Worker.ValueString(), d.id, reported)
 	}
 	err := report(ctx)
-	if t.State.Ended() && err != nil {
+	if cloudflare.IsConflict(err) {
+		d.lose()
+	} else if t.State.Ended() && err != nil {
 		err = d.persist(ctx, report)
 		d.unreported = err != nil && !cloudflare.IsConflict(err) && !cloudflare.IsNotFound(err)
 	}

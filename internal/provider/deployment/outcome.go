@@ -18,14 +18,16 @@ func (r *release) explain(ctx context.Context, o rollout.Outcome, plan rollout.P
 		return
 	}
 	var summary, text string
-	switch o.State {
-	case rollout.RolledBack:
+	// What the plane did in the driver's place is not somebody else's doing.
+	inPlace := o.State == rollout.Overtaken && d.seen != nil && d.seen.Marking().Rollout.ID == shortID(d.id)
+	switch {
+	case o.State == rollout.RolledBack, inPlace:
 		summary = "Rollout was rolled back"
 		text = fmt.Sprintf("Version %s serves everything again.", plan.Previous)
-	case rollout.Held:
+	case o.State == rollout.Held:
 		summary = "Rollout is held"
 		text = "What is live stays: " + r.liveText(o)
-	case rollout.Overtaken:
+	case o.State == rollout.Overtaken:
 		summary = "Rollout was overtaken"
 		text = "Somebody else has deployed meanwhile, so the rollout stopped and touched nothing. Run terraform plan: it shows what is live. " + r.liveText(o)
 	default:
@@ -45,6 +47,8 @@ func (r *release) explain(ctx context.Context, o rollout.Outcome, plan rollout.P
 		if o.Failed.Detail != "" && r.plane.Region == "" {
 			fmt.Fprintf(&b, "  answer      %s\n", strings.ReplaceAll(o.Failed.Detail, "\n", "\n              "))
 		}
+	case d.lost.Load() && (o.Interrupted || inPlace):
+		b.WriteString("the plane had not heard of this run for too long, and has ended the rollout.\n")
 	case o.Interrupted && timedOut:
 		b.WriteString("the rollout took longer than timeouts allows.\n")
 	case o.Interrupted:

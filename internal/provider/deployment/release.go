@@ -93,6 +93,9 @@ func (r *release) atOnce(ctx context.Context) bool {
 	m := r.plan
 	in := r.input(m.shares())
 	in.Check = r.check()
+	if m.RollbackTo.ValueString() == previousKeyword {
+		in.Rollout.Back = previousKeyword
+	}
 	if r.state != nil && !m.OverwriteUnseen.ValueBool() {
 		in.Expect = r.state.ID.ValueString()
 	}
@@ -154,10 +157,16 @@ func (r *release) inSteps(ctx context.Context, steps rolloutModel) bool {
 		if driver == nil {
 			return done
 		}
+		running, interrupt := context.WithCancel(ctx)
+		driver.interrupt = interrupt
 		err := driver.announce(ctx)
 		if err == nil {
 			defer driver.close()
-			return r.drive(ctx, driver, steps)
+			if err := driver.settle(ctx); err != nil {
+				r.failed(ctx, err)
+				return false
+			}
+			return r.drive(ctx, running, driver, steps)
 		}
 		driver.close()
 		if !cloudflare.IsConflict(err) || waited >= leaseWait {
@@ -188,6 +197,11 @@ func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, d
 		return nil, false
 	}
 	live := history.Live()
+	// What the plan has said has to come out, also where check would accept what is live.
+	if live != nil && r.state != nil && !m.ActiveVersions.IsUnknown() && !m.ActiveVersions.Equal(m.wanted(steps.HoldAt, activeVersions(live.Versions))) {
+		r.failed(ctx, &unseenError{live: *live, seen: r.state.liveVersions()})
+		return nil, false
+	}
 	if live != nil && live.Only() == m.target().ValueString() && r.state != nil {
 		m.setLive(live, r.plane.AccountID)
 		return nil, true
@@ -196,11 +210,8 @@ func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, d
 		r.failed(ctx, err)
 		return nil, false
 	}
-	base, ok := r.settle(ctx, history)
-	if !ok {
-		return nil, false
-	}
-	d = &driver{release: r, plan: r.rolloutPlan(ctx, steps, history, base), id: uuid.NewString(), stop: func() {}}
+	base, settled := r.base(history)
+	d = &driver{release: r, plan: r.rolloutPlan(ctx, steps, history, base), settled: settled, id: uuid.NewString(), stop: func() {}}
 	if r.diags.HasError() {
 		return nil, false
 	}
@@ -214,8 +225,8 @@ func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, d
 	return d, false
 }
 
-// continues reports whether what is live is the end of the same rollout that the plan has
-// seen in its midst: the plane has gone back for a run that had died.
+// continues reports whether what is live is of the same rollout that the plan has seen in its
+// midst: its run has ended it meanwhile, or the plane has gone back for a run that had died.
 func (r *release) continues(h cloudflare.History) bool {
 	live := h.Live()
 	if r.state == nil || live == nil || live.Marking().Rollout.ID == "" {
@@ -229,16 +240,16 @@ func (r *release) continues(h cloudflare.History) bool {
 	return false
 }
 
-// drive runs the rollout and writes what has come out.
-func (r *release) drive(ctx context.Context, d *driver, steps rolloutModel) bool {
+// drive runs the rollout until running ends, and writes what has come out.
+func (r *release) drive(ctx, running context.Context, d *driver, steps rolloutModel) bool {
 	limit := r.limit(ctx, patience(d.plan, steps.gates(ctx, r.diags)))
 	if r.diags.HasError() {
 		return false
 	}
-	running, stop := context.WithTimeout(ctx, limit)
+	running, stop := context.WithTimeout(running, limit)
 	defer stop()
 	outcome := rollout.Run(running, d.plan, d, rollout.SystemClock{}, d)
-	if outcome.State == rollout.Held && outcome.Failed != nil {
+	if outcome.Failed != nil && (outcome.State == rollout.Held || outcome.State == rollout.RolledBack && d.seen != nil && d.seen.Marking().Rollout.Rejects == "") {
 		if err := d.reject(ctx, outcome); err != nil {
 			failure := r.plan.attempt("mark the rejected version of the", r.plane).Failed(err)
 			r.diags.AddWarning(failure.Summary(), failure.Detail()+"\n\nThe next apply will try the version again.")
@@ -267,9 +278,9 @@ func (r *release) history(ctx context.Context) (h cloudflare.History, err error)
 	return h, err
 }
 
-// settle sees that at most one other version is live beside the target: a rollout of
-// two versions cannot begin from two others. It goes back to the better of them.
-func (r *release) settle(ctx context.Context, h cloudflare.History) (rollout.Deployment, bool) {
+// base is what the rollout begins from. A rollout of two versions cannot begin from two others:
+// where these are live, it is the better of them alone, which is not settled yet.
+func (r *release) base(h cloudflare.History) (from rollout.Deployment, settled bool) {
 	live := h.Live()
 	if live == nil {
 		return rollout.Deployment{}, true
@@ -287,15 +298,7 @@ func (r *release) settle(ctx context.Context, h cloudflare.History) (rollout.Dep
 	if d := h.PreviousHealthy(); d != nil && live.Serves(d.Sole()) {
 		base.VersionID = d.Sole()
 	}
-	in := r.input([]cloudflare.Share{{VersionID: base.VersionID, Percentage: 100}})
-	in.Check, in.Force = exactly(live.ID), true
-	in.Expect = live.ID
-	d, err := r.plane.Client.CreateDeployment(ctx, r.plan.Worker.ValueString(), in)
-	if err != nil {
-		r.failed(ctx, err)
-		return rollout.Deployment{}, false
-	}
-	return deploymentOf(*d), true
+	return rollout.Deployment{ID: live.ID, Shares: []rollout.Share{{VersionID: base.VersionID, Percentage: 100}}}, false
 }
 
 func deploymentOf(d cloudflare.Deployment) rollout.Deployment {

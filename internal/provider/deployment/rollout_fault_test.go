@@ -215,6 +215,100 @@ func TestACanaryIsHeldAndGoesOn(t *testing.T) {
 	}
 }
 
+// Where the plan cannot tell which version a canary takes over from, it does not say.
+func TestACanaryIsPlannedOnlyWhereItIsKnown(t *testing.T) {
+	t.Parallel()
+	held := func(s *stand, version string, more ...tfproto.Object) tfproto.Object {
+		c := s.config(version, append(more, baking("1ms", 10))...)
+		c["rollout"].(map[string]any)["hold_at"] = 10.0
+		return c
+	}
+	for name, tt := range map[string]struct {
+		run  func(s *stand, v3 string) (tfproto.State, tfproto.Object) // before, and what is planned over it
+		want func(s *stand, v3 string) (planned any, is map[string]any)
+	}{
+		"over one version": {
+			func(s *stand, _ string) (tfproto.State, tfproto.Object) {
+				return s.applied(tfproto.State{Type: kind}, s.config(s.v1)), held(s, s.v2)
+			},
+			func(s *stand, _ string) (any, map[string]any) {
+				is := map[string]any{s.v2: 10.0, s.v1: 90.0}
+				return is, is
+			},
+		},
+		"over another canary": {
+			func(s *stand, v3 string) (tfproto.State, tfproto.Object) {
+				return s.applied(s.applied(tfproto.State{Type: kind}, s.config(s.v1)), held(s, s.v2)), held(s, v3)
+			},
+			func(s *stand, v3 string) (any, map[string]any) {
+				return tfproto.Unknown, map[string]any{v3: 10.0, s.v1: 90.0}
+			},
+		},
+		"after the state was lost": {
+			func(s *stand, _ string) (tfproto.State, tfproto.Object) {
+				s.applied(tfproto.State{Type: kind}, s.config(s.v1))
+				return tfproto.State{Type: kind}, held(s, s.v2)
+			},
+			func(s *stand, _ string) (any, map[string]any) {
+				return tfproto.Unknown, map[string]any{s.v2: 10.0, s.v1: 90.0}
+			},
+		},
+		"of the first version": {
+			func(s *stand, _ string) (tfproto.State, tfproto.Object) {
+				return tfproto.State{Type: kind}, held(s, s.v1)
+			},
+			func(s *stand, _ string) (any, map[string]any) { return tfproto.Unknown, only(s.v1) },
+		},
+		"over whatever is live": {
+			func(s *stand, _ string) (tfproto.State, tfproto.Object) {
+				return s.applied(tfproto.State{Type: kind}, s.config(s.v1)), held(s, s.v2, tfproto.Object{"overwrite_unseen": true})
+			},
+			func(s *stand, _ string) (any, map[string]any) {
+				return tfproto.Unknown, map[string]any{s.v2: 10.0, s.v1: 90.0}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t)
+			v3 := s.upload(s.worker, "three")
+			state, config := tt.run(s, v3)
+			planned, is := tt.want(s, v3)
+			s.restart()
+			if state.Object != nil {
+				state = s.read(state)
+			}
+			plan := s.plan(state, config)
+			if diff := cmp.Diff(planned, plan.Object["active_versions"]); diff != "" {
+				t.Errorf("the plan (-want +got):\n%s", diff)
+			}
+			state, d := s.provider.Apply(t.Context(), t, plan)
+			if diff := cmp.Diff(is, state.Object["active_versions"]); diff != "" || len(d) > 0 {
+				t.Errorf("the apply: %s (-want +got):\n%s", d, diff)
+			}
+			s.wantQuiet(state, config)
+		})
+	}
+}
+
+// What became live between plan and apply does not let a canary come out as something else.
+func TestACanaryOverSomethingElseThanPlannedDoesNotBegin(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	state := s.applied(tfproto.State{Type: kind}, s.config(s.v1))
+	config := s.config(s.v2, baking("1ms", 10))
+	config["rollout"].(map[string]any)["hold_at"] = 10.0
+	s.restart()
+	plan := s.plan(s.read(state), config)
+	theirs := s.foreign("it is urgent", cloudflare.Share{VersionID: s.v2, Percentage: 100})
+	if _, d := s.provider.Apply(t.Context(), t, plan); !d.HasError() || !strings.Contains(d.String(), "has not been seen by the plan") {
+		t.Errorf("the apply: %s", d)
+	}
+	if live := s.live(); live.ID != theirs {
+		t.Errorf("live is %v, want theirs", live.Versions)
+	}
+}
+
 func TestARolloutThatTakesTooLongIsEnded(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
@@ -228,5 +322,52 @@ func TestARolloutThatTakesTooLongIsEnded(t *testing.T) {
 	}
 	if diff := cmp.Diff(only(s.v1), after.Object["active_versions"]); diff != "" {
 		t.Errorf("the state (-want +got):\n%s", diff)
+	}
+}
+
+// A driver that is silent for longer than its lease lasts finds the rollout ended: a laptop
+// that slept. What a gate says then still counts, and nothing goes forward.
+func TestADriverThatHasLostItsLeaseGoesBackAndNotForward(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		verdict, onInterrupt string
+		says                 []string
+		want                 func(s *stand) map[string]any
+	}{
+		"hold, and the gate fails": {"fail", "hold", []string{"Rollout was rolled back", "is rejected"}, func(s *stand) map[string]any { return only(s.v1) }},
+		"hold, and the gate passes": {"pass", "hold", []string{"Rollout is held", "has ended the rollout"}, func(s *stand) map[string]any {
+			return map[string]any{s.v2: 50.0, s.v1: 50.0}
+		}},
+		"rollback, and the gate fails":  {"fail", "rollback", []string{"Rollout was rolled back", "is rejected"}, func(s *stand) map[string]any { return only(s.v1) }},
+		"rollback, and the gate passes": {"pass", "rollback", []string{"Rollout was rolled back", "has ended the rollout"}, func(s *stand) map[string]any { return only(s.v1) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t)
+			const secret = "correct-horse-battery-staple-signs"
+			a := newApprover(t, secret, `{"verdict": "`+tt.verdict+`"}`)
+			state := s.applied(tfproto.State{Type: kind}, s.config(s.v1))
+			config := s.config(s.v2, tfproto.Object{"rollout": map[string]any{
+				"on_interrupt": tt.onInterrupt,
+				"steps":        []any{step(50, "3s", "release")}, // the lease lasts 2 s, and is renewed after 5
+				"gates":        map[string]any{"release": map[string]any{"webhook": map[string]any{"url": a.URL, "signing_secret": map[string]any{"value_wo": secret}}}},
+			}})
+			s.restart()
+			plan := s.plan(s.read(state), config)
+			state, d := s.provider.Apply(t.Context(), t, plan)
+			for _, part := range tt.says {
+				if !d.HasError() || !strings.Contains(d.String(), part) {
+					t.Errorf("the diagnostic lacks %q:\n%s", part, d)
+				}
+			}
+			if diff := cmp.Diff(tt.want(s), state.Object["active_versions"]); diff != "" {
+				t.Errorf("the state (-want +got):\n%s", diff)
+			}
+			if strings.Contains(d.String(), "is rejected") {
+				s.wantKept(state, config, "Version is rejected", s.v2, `the gate "release" failed`)
+			} else if r := s.live().Marking().Rollout.Rejects; r != "" {
+				t.Errorf("version %s is rejected, and no gate has failed", r)
+			}
+		})
 	}
 }

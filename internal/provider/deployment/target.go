@@ -54,6 +54,10 @@ func (m *model) pinRollback(ctx context.Context, p *tfkit.Plane, state *model, d
 		}
 		return nil
 	}
+	if done := m.wentBack(h, state); done != "" {
+		m.RollbackID = types.StringValue(done)
+		return nil
+	}
 	version, from, problem := resolve(h, m.RollbackTo.ValueString())
 	if problem != "" {
 		diags.AddAttributeError(path.Root("rollback_to"), "Nothing to go back to", fmt.Sprintf(
@@ -65,6 +69,17 @@ func (m *model) pinRollback(ctx context.Context, p *tfkit.Plane, state *model, d
 		m.RollbackID = types.StringUnknown() // the apply makes a version
 	}
 	return from
+}
+
+// wentBack is the version that is live because of this very rollback_to, by an apply whose
+// answer or state got lost; empty if it has not been carried out. What the state itself has as
+// the target is no such thing: there rollback_to was taken away since, and means another rollback.
+func (m model) wentBack(h cloudflare.History, state *model) string {
+	live := h.Live()
+	if live == nil || live.Marking().Rollout.Back != m.RollbackTo.ValueString() || state != nil && state.target().ValueString() == live.Sole() {
+		return ""
+	}
+	return live.Sole()
 }
 
 // currentSecrets is the value of rollback_secrets that makes a version of the old code.
@@ -148,39 +163,46 @@ func resolve(h cloudflare.History, to string) (version string, from *cloudflare.
 }
 
 // wanted is what active_versions will be once the target serves; unknown if that
-// cannot be told. before is what is live, null if nothing is.
+// cannot be told. before is what is live, null if that is not known, or nothing.
 func (m model) wanted(holdAt types.Float64, before types.Map) types.Map {
-	target := m.target()
+	unknown, target := types.MapUnknown(types.Float64Type), m.target()
 	if target.IsUnknown() || holdAt.IsUnknown() || before.IsUnknown() {
-		return types.MapUnknown(types.Float64Type)
+		return unknown
 	}
 	id := target.ValueString()
-	if !holdAt.IsNull() && !m.isRollback() {
-		if other := otherVersion(before, id); other != "" {
-			at := holdAt.ValueFloat64()
-			if now, ok := before.Elements()[id].(types.Float64); ok {
-				at = max(at, now.ValueFloat64()) // a rollout never goes a step back
-			}
-			return activeVersions([]cloudflare.Share{{VersionID: id, Percentage: at}, {VersionID: other, Percentage: 100 - at}})
-		}
+	all := activeVersions([]cloudflare.Share{{VersionID: id, Percentage: 100}})
+	if holdAt.IsNull() || m.isRollback() {
+		return all
 	}
-	return activeVersions([]cloudflare.Share{{VersionID: id, Percentage: 100}})
+	others := otherVersions(before, id)
+	switch {
+	case before.IsNull(), len(others) > 1:
+		return unknown // the apply looks which version it takes over from
+	case len(others) == 0:
+		return all
+	}
+	at := holdAt.ValueFloat64()
+	if now, ok := before.Elements()[id].(types.Float64); ok && now.ValueFloat64() > at-sameShare {
+		return before // a rollout never goes a step back
+	}
+	if m.OverwriteUnseen.IsUnknown() || m.OverwriteUnseen.ValueBool() {
+		return unknown // it takes over from whatever is live by then
+	}
+	return activeVersions([]cloudflare.Share{{VersionID: id, Percentage: at}, {VersionID: others[0], Percentage: 100 - at}})
 }
 
-// otherVersion is the one that a version takes over from: the only other one that is
-// live. Empty if there is none, or more than one.
-func otherVersion(live types.Map, version string) string {
-	other := ""
+// sameShare is what planes make of fractions: a share that is so near to a step has reached it.
+const sameShare = 0.001
+
+// otherVersions are the live versions that a version takes over from.
+func otherVersions(live types.Map, version string) []string {
+	var others []string
 	for id := range live.Elements() {
-		if id == version {
-			continue
+		if id != version {
+			others = append(others, id)
 		}
-		if other != "" {
-			return ""
-		}
-		other = id
 	}
-	return other
+	return others
 }
 
 // holdAt is rollout.hold_at.

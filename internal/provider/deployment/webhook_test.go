@@ -23,6 +23,7 @@ type approver struct {
 	*httptest.Server
 	mu    sync.Mutex
 	asked []map[string]any
+	ids   []string
 	wrong []string
 }
 
@@ -47,7 +48,7 @@ func newApprover(t *testing.T, secret string, verdicts ...string) *approver {
 		if err != nil {
 			a.wrong = append(a.wrong, err.Error())
 		}
-		a.asked = append(a.asked, question.Data)
+		a.asked, a.ids = append(a.asked, question.Data), append(a.ids, r.Header.Get(standardwebhooks.HeaderWebhookID))
 		fmt.Fprint(w, verdicts[min(len(a.asked), len(verdicts))-1])
 	}))
 	t.Cleanup(a.Close)
