@@ -107,6 +107,17 @@ func TestARollbackIsPinnedAndGoesForwardAgain(t *testing.T) {
 	s.wantKept(state, s.config(v4))
 }
 
+func TestARollbackThatIsNotKnownYetMayBeNone(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	state := s.applied(tfproto.State{Type: kind}, s.config(s.v1))
+	s.restart()
+	plan, d := s.provider.Plan(t.Context(), t, s.read(state), s.config(s.v2, tfproto.Object{"rollback_to": tfproto.Unknown}))
+	if len(d) > 0 || plan.Object["active_versions"] != tfproto.Unknown {
+		t.Errorf("the plan has active_versions = %v and says: %s", plan.Object["active_versions"], d)
+	}
+}
+
 func TestNothingToGoBackToIsSaidAtPlan(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)

@@ -75,3 +75,26 @@ func TestARolloutThatCannotWorkIsRefusedBeforeThePlan(t *testing.T) {
 		}
 	}
 }
+
+func TestARolloutThatIsNotKnownYetIsNotJudged(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	gate := func(g any) map[string]any {
+		return map[string]any{"final_gates": []any{"g"}, "gates": map[string]any{"g": g}}
+	}
+	either := map[string]any{"sops_file": tfproto.Unknown, "key": tfproto.Unknown, "value_wo": tfproto.Unknown}
+	for name, rollout := range map[string]any{
+		"all of it":          tfproto.Unknown,
+		"the gates":          map[string]any{"final_gates": []any{"g"}, "gates": tfproto.Unknown},
+		"a gate":             gate(tfproto.Unknown),
+		"which kind it is":   gate(map[string]any{"http": tfproto.Unknown, "metrics": tfproto.Unknown, "webhook": tfproto.Unknown}),
+		"the URL":            gate(map[string]any{"http": map[string]any{"path": "/", "url": tfproto.Unknown}}),
+		"what is looked at":  gate(map[string]any{"metrics": map[string]any{"max_failure_rate": tfproto.Unknown}}),
+		"the signing secret": gate(map[string]any{"webhook": map[string]any{"url": "https://ci.example.com", "signing_secret": either}}),
+		"hold_at":            map[string]any{"steps": []any{step(10, "1s")}, "hold_at": tfproto.Unknown},
+	} {
+		if d := s.provider.Validate(t.Context(), t, kind, s.config(s.v1, tfproto.Object{"rollout": rollout})); len(d) > 0 {
+			t.Errorf("%s unknown: %s", name, d)
+		}
+	}
+}
