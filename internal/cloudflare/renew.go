@@ -11,6 +11,64 @@ import (
 	"io"
 )
 
+// Renewal is what RenewSecrets makes of two versions.
+type Renewal struct {
+	// Kept are the names of the secrets that only the older version has: they stay as
+	// they were.
+	Kept []string
+	// Secrets are the SecretPrefix of those that the version will declare. Which name has
+	// which digest no version tells, so these are all of each version that gives a secret.
+	Secrets []string
+
+	bindings []json.RawMessage
+}
+
+// PlanRenewal says what RenewSecrets would make, or why it cannot. It makes nothing.
+func (c *Client) PlanRenewal(ctx context.Context, worker, versionID, secretsOf string) (Renewal, error) {
+	old, err := c.Version(ctx, worker, versionID)
+	if err != nil {
+		return Renewal{}, err
+	}
+	current, err := c.Version(ctx, worker, secretsOf)
+	if err != nil {
+		return Renewal{}, err
+	}
+	return renewal(old, current)
+}
+
+func renewal(old, current *Version) (Renewal, error) {
+	r := Renewal{bindings: []json.RawMessage{}}
+	today := current.secrets()
+	takes := false
+	for _, raw := range old.Bindings {
+		var b struct{ Name, Type string }
+		if err := json.Unmarshal(raw, &b); err != nil {
+			return r, fmt.Errorf("reading version %s: a binding is no object", old.ID)
+		}
+		if b.Type == "secret_text" || b.Type == "secret_key" {
+			from := current.ID
+			if today[b.Name] {
+				takes = true
+			} else {
+				from = old.ID
+				r.Kept = append(r.Kept, b.Name)
+			}
+			var err error
+			if raw, err = json.Marshal(map[string]string{"type": "inherit", "name": b.Name, "version_id": from}); err != nil {
+				return r, err
+			}
+		}
+		r.bindings = append(r.bindings, raw)
+	}
+	if takes {
+		r.Secrets = append(r.Secrets, current.Marking().Secrets...)
+	}
+	if len(r.Kept) > 0 {
+		r.Secrets = append(r.Secrets, old.Marking().Secrets...)
+	}
+	return r, nil
+}
+
 // RenewSecrets makes a version with the content of an older one and the secrets of
 // another, and returns the one that an earlier call has made, if there is one. A secret
 // that only the older version has stays as it was. No value passes through here: the
@@ -28,23 +86,9 @@ func (c *Client) RenewSecrets(ctx context.Context, worker, versionID, secretsOf,
 	if err != nil {
 		return nil, err
 	}
-	today := current.secrets()
-	bindings := []json.RawMessage{}
-	for _, raw := range old.Bindings {
-		var b struct{ Name, Type string }
-		if err := json.Unmarshal(raw, &b); err != nil {
-			return nil, fmt.Errorf("reading version %s of Worker %q: a binding is no object", versionID, worker)
-		}
-		if b.Type == "secret_text" || b.Type == "secret_key" {
-			from := versionID
-			if today[b.Name] {
-				from = secretsOf
-			}
-			if raw, err = json.Marshal(map[string]string{"type": "inherit", "name": b.Name, "version_id": from}); err != nil {
-				return nil, err
-			}
-		}
-		bindings = append(bindings, raw)
+	r, err := renewal(old, current)
+	if err != nil {
+		return nil, err
 	}
 	body, err := json.Marshal(struct {
 		Annotations        map[string]string `json:"annotations"`
@@ -56,8 +100,8 @@ func (c *Client) RenewSecrets(ctx context.Context, worker, versionID, secretsOf,
 		MainModule         string            `json:"main_module"`
 		Modules            []Module          `json:"modules"`
 	}{
-		Annotations: map[string]string{AnnotationMessage: Marking{Marker: marker, Run: run, Secrets: current.Marking().Secrets, Message: message}.String()},
-		Bindings:    bindings, CompatibilityDate: old.CompatibilityDate, CompatibilityFlags: old.CompatibilityFlags,
+		Annotations: map[string]string{AnnotationMessage: Marking{Marker: marker, Run: run, Secrets: r.Secrets, Message: message}.String()},
+		Bindings:    r.bindings, CompatibilityDate: old.CompatibilityDate, CompatibilityFlags: old.CompatibilityFlags,
 		Limits: old.Limits, Placement: old.Placement, MainModule: old.MainModule, Modules: old.Modules,
 	})
 	if err != nil {

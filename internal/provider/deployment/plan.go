@@ -79,6 +79,7 @@ func (m *model) decide(ctx context.Context, p *tfkit.Plane, state *model, diags 
 		return
 	}
 	if p == nil || m.Worker.IsUnknown() || m.target().IsUnknown() {
+		m.foreseeRenewal(ctx, p, diags)
 		return
 	}
 	rejection, err := m.rejection(ctx, p, state)
