@@ -218,7 +218,7 @@ func (c *Client) GraphQL(ctx context.Context, query string, variables map[string
 		return c.wire.answerError(req, res, "answered a GraphQL query with something else than GraphQL's JSON")
 	}
 	if len(said.Errors) > 0 {
-		return fmt.Errorf("asking for metrics: the plane refuses the query: %s", cut(said.Errors[0].Message, 300))
+		return fmt.Errorf("asking for metrics: the plane refuses the query: %s", cut(c.wire.redact(said.Errors[0].Message), 300))
 	}
 	if err := json.Unmarshal(said.Data, into); err != nil {
 		return c.wire.answerError(req, res, "answered a GraphQL query with data of another form")
