@@ -70,10 +70,10 @@ type RolloutVerdict struct {
 }
 
 // KeepsRollouts reports whether the plane keeps a rollout's lease and history.
-// Cloudflare does not.
-func (c *Client) KeepsRollouts(ctx context.Context) bool {
+// Cloudflare does not. A plane that does not say what it is may be one that does.
+func (c *Client) KeepsRollouts(ctx context.Context) (bool, error) {
 	plane, err := c.Plane(ctx)
-	return err == nil && slices.Contains(plane.Capabilities, CapabilityRollouts)
+	return err == nil && slices.Contains(plane.Capabilities, CapabilityRollouts), err
 }
 
 // StartRollout announces a rollout. A Worker that has another one that goes on gives an

@@ -108,7 +108,11 @@ func (r *release) gate(ctx context.Context, name string, g, secret gateModel, d 
 			return nil
 		}
 		plane, err := r.plane.Client.Plane(ctx)
-		config.SelfHosted = err == nil && plane.Kind == cloudflare.SelfHostedPlane
+		if err != nil { // as a plane of the other kind it would count otherwise
+			r.diags.Append(r.plan.attempt("prepare the gates of the", r.plane).Failed(err))
+			return nil
+		}
+		config.SelfHosted = plane.Kind == cloudflare.SelfHostedPlane
 		config.Querier, config.AccountID, config.WorkerName = r.plane.Client, r.plane.AccountID, worker.Name
 		made, err := gate.NewMetrics(config, clock)
 		if err == nil {
