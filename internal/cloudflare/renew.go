@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 )
 
 // Renewal is what RenewSecrets makes of two versions.
@@ -36,8 +38,41 @@ func (c *Client) PlanRenewal(ctx context.Context, worker, versionID, secretsOf s
 	return renewal(old, current)
 }
 
+// uncopied names what of a version cannot be copied to another one: assets are uploaded apart
+// and never read back, containers and exported classes belong to Durable Objects, which a
+// second upload would change.
+func (v Version) uncopied() []string {
+	var names []string
+	for _, each := range []struct {
+		name  string
+		value json.RawMessage
+	}{{"static assets", v.Assets}, {"containers", v.Containers}} {
+		if !isEmpty(each.value) {
+			names = append(names, each.name)
+		}
+	}
+	var exports map[string]struct{ Type string }
+	if !isEmpty(v.Exports) && json.Unmarshal(v.Exports, &exports) != nil {
+		return append(names, "exports of an unknown form")
+	}
+	for _, e := range exports {
+		if e.Type != "worker" { // an entrypoint is configuration alone
+			return append(names, "exported Durable Objects")
+		}
+	}
+	return names
+}
+
+func isEmpty(value json.RawMessage) bool {
+	return slices.Contains([]string{"", "null", "{}", "[]"}, string(bytes.TrimSpace(value)))
+}
+
 func renewal(old, current *Version) (Renewal, error) {
 	r := Renewal{bindings: []json.RawMessage{}}
+	if names := old.uncopied(); len(names) > 0 {
+		return r, fmt.Errorf("version %s has %s, which cannot be copied into a version with other secrets: go back to the version as it is, with its own secrets, or upload its code again",
+			old.ID, strings.Join(names, " and "))
+	}
 	today := current.secrets()
 	takes := false
 	for _, raw := range old.Bindings {
@@ -70,7 +105,7 @@ func renewal(old, current *Version) (Renewal, error) {
 }
 
 // RenewSecrets makes a version with the content of an older one and the secrets of
-// another, and returns the one that an earlier call has made, if there is one. A secret
+// another, or none if some of that content cannot be copied, and returns the one that an earlier call has made, if there is one. A secret
 // that only the older version has stays as it was. No value passes through here: the
 // plane copies them.
 func (c *Client) RenewSecrets(ctx context.Context, worker, versionID, secretsOf, message string, run Run) (*Version, error) {
@@ -97,12 +132,14 @@ func (c *Client) RenewSecrets(ctx context.Context, worker, versionID, secretsOf,
 		CompatibilityFlags []string          `json:"compatibility_flags,omitempty"`
 		Limits             json.RawMessage   `json:"limits,omitempty"`
 		Placement          json.RawMessage   `json:"placement,omitempty"`
+		CacheOptions       json.RawMessage   `json:"cache_options,omitempty"`
+		Exports            json.RawMessage   `json:"exports,omitempty"`
 		MainModule         string            `json:"main_module"`
 		Modules            []Module          `json:"modules"`
 	}{
 		Annotations: map[string]string{AnnotationMessage: Marking{Marker: marker, Run: run, Secrets: r.Secrets, Message: message}.String()},
 		Bindings:    r.bindings, CompatibilityDate: old.CompatibilityDate, CompatibilityFlags: old.CompatibilityFlags,
-		Limits: old.Limits, Placement: old.Placement, MainModule: old.MainModule, Modules: old.Modules,
+		Limits: old.Limits, Placement: old.Placement, CacheOptions: old.CacheOptions, Exports: old.Exports, MainModule: old.MainModule, Modules: old.Modules,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("renewing the secrets of version %s: %w", versionID, err)
