@@ -56,10 +56,11 @@ func planeClient(ctx context.Context, p process) (*cloudflare.Client, error) {
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	if !client.KeepsRollouts(ctx) {
-		if _, err := client.Plane(ctx); err != nil {
-			return nil, err
-		}
+	keeps, err := client.KeepsRollouts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !keeps {
 		return nil, usageError("%s keeps no rollouts: it is no self-hosted plane, or an older one", client.BaseURL())
 	}
 	return client, nil

@@ -134,6 +134,27 @@ func TestAnOddResultIsAnError(t *testing.T) {
 
 // Only this API can say that an object is gone: any server says "not found" of a
 // path that it does not know.
+// What a plane answers may repeat what it was sent, wherever in the answer that stands.
+func TestWhatAnAnswerRepeatsIsTakenOut(t *testing.T) {
+	t.Parallel()
+	const secret = "correct-horse-battery-staple"
+	for name, tt := range map[string]struct {
+		body string
+		call func(*Client) error
+	}{
+		"a refusal":       {`{"success":false,"errors":[{"code":1,"message":"no ` + secret + `"}],"result":null}`, func(c *Client) error { _, err := c.FreshWorker(t.Context(), "w"); return err }},
+		"an odd result":   {`{"success":true,"errors":[],"messages":[],"result":{"id":"v","created_on":"` + secret + `"}}`, func(c *Client) error { _, err := c.Version(t.Context(), "w", "v"); return err }},
+		"refused metrics": {`{"errors":[{"message":"` + strings.Repeat("x", 290) + secret + `"}]}`, func(c *Client) error { return c.GraphQL(t.Context(), "{}", nil, &struct{}{}) }},
+	} {
+		c := saying(t, 200, tt.body)
+		c.Withhold(secret)
+		// The length at which a text is cut may lie within a secret.
+		if err := tt.call(c); err == nil || strings.Contains(err.Error(), secret[:6]) || !strings.Contains(err.Error(), "[redacted]") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestNotFoundOfAnotherServerDoesNotMeanGone(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{"error":"not found"}`, `{"error":{"code":404}}`, `{"detail":"Not Found"}`, `{"message":"no Route matched","code":404}`, `{}`} {

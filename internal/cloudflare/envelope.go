@@ -94,7 +94,7 @@ func (c *Client) decodeObject(a *answer, out any) error {
 // the call was to do may be done.
 func (c *Client) oddResult(a *answer, cause error) error {
 	e := c.wire.answerError(a.http.Request, a.http, "")
-	e.Result = cause
+	e.Result = c.wire.redactError(cause)
 	return e
 }
 

@@ -224,6 +224,41 @@ func TestAfterAWriteThePlaneIsAsked(t *testing.T) {
 	}
 }
 
+func TestWhatWasLiveOnceMayBeDeletedSince(t *testing.T) {
+	t.Parallel()
+	p := acctest.NewPlane(t)
+	maker := newClient(t, p)
+	w, gone, _ := live(t, maker, "api")
+	var made []*cloudflare.Version
+	for _, text := range []string{"second", "third", "fourth"} {
+		v, err := maker.CreateVersion(t.Context(), w.ID, upload(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := maker.CreateDeployment(t.Context(), "api", cloudflare.DeploymentInput{Versions: all(v), Check: accept}); err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, v)
+	}
+	if err := maker.DeleteVersion(t.Context(), w.ID, gone.ID); err != nil {
+		t.Fatal(err)
+	}
+	p.Faults.Requests()
+	c := newClient(t, p)
+	if ok, err := c.VersionExists(t.Context(), w.ID, gone.ID); err != nil || ok {
+		t.Errorf("the version that was deleted after another one went live: %v, %v", ok, err)
+	}
+	for _, v := range made {
+		if ok, err := c.VersionExists(t.Context(), w.ID, v.ID); err != nil || !ok {
+			t.Errorf("version %d: %v, %v", v.Number, ok, err)
+		}
+	}
+	// The Worker's name, its deployments, its versions, and the one that is in neither.
+	if got := p.Faults.Requests(); len(got) != 4 {
+		t.Errorf("requests %v, want 4 however many versions are asked for", got)
+	}
+}
+
 // What is remembered under a name goes when another Worker may get that name.
 func TestANameThatChangesHandsIsForgotten(t *testing.T) {
 	t.Parallel()

@@ -70,10 +70,10 @@ type RolloutVerdict struct {
 }
 
 // KeepsRollouts reports whether the plane keeps a rollout's lease and history.
-// Cloudflare does not.
-func (c *Client) KeepsRollouts(ctx context.Context) bool {
+// Cloudflare does not. A plane that does not say what it is may be one that does.
+func (c *Client) KeepsRollouts(ctx context.Context) (bool, error) {
 	plane, err := c.Plane(ctx)
-	return err == nil && slices.Contains(plane.Capabilities, CapabilityRollouts)
+	return err == nil && slices.Contains(plane.Capabilities, CapabilityRollouts), err
 }
 
 // StartRollout announces a rollout. A Worker that has another one that goes on gives an
@@ -218,7 +218,7 @@ func (c *Client) GraphQL(ctx context.Context, query string, variables map[string
 		return c.wire.answerError(req, res, "answered a GraphQL query with something else than GraphQL's JSON")
 	}
 	if len(said.Errors) > 0 {
-		return fmt.Errorf("asking for metrics: the plane refuses the query: %s", cut(said.Errors[0].Message, 300))
+		return fmt.Errorf("asking for metrics: the plane refuses the query: %s", cut(c.wire.redact(said.Errors[0].Message), 300))
 	}
 	if err := json.Unmarshal(said.Data, into); err != nil {
 		return c.wire.answerError(req, res, "answered a GraphQL query with data of another form")

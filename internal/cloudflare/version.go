@@ -30,11 +30,17 @@ type Version struct {
 	Bindings           []json.RawMessage `json:"bindings"`
 	Limits             json.RawMessage   `json:"limits"`
 	Placement          json.RawMessage   `json:"placement"`
+	CacheOptions       json.RawMessage   `json:"cache_options"`
 	StartupTimeMS      int64             `json:"startup_time_ms"`
 	// MigrationTag names the last migration of Durable Objects when the version was
 	// deployed; empty before its first deployment and for a Worker without migrations.
 	MigrationTag string   `json:"migration_tag"`
 	Modules      []Module `json:"modules"` // only where asked for
+
+	// What a version has besides and cannot always be copied to another, see RenewSecrets.
+	Assets     json.RawMessage `json:"assets"`
+	Containers json.RawMessage `json:"containers"`
+	Exports    json.RawMessage `json:"exports"`
 }
 
 // Module is one module of a version, as the API sends it.

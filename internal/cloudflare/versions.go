@@ -216,8 +216,10 @@ func (c *Client) Uploaded(ctx context.Context, worker, versionID string) int64 {
 	return c.cache.uploaded[name][versionID]
 }
 
-// VersionExists reports whether the Worker has this version. One that the
-// Worker's deployments or an earlier list show needs no request of its own.
+// VersionExists reports whether the Worker has this version. One that is live needs
+// no request beside that for the deployments, which live plans make anyhow; others
+// share one list per Worker, and only a version that is not among its newest hundred
+// is asked for alone. What was live once proves nothing: it may be deleted since.
 func (c *Client) VersionExists(ctx context.Context, worker, versionID string) (bool, error) {
 	name, err := c.workerName(ctx, worker)
 	if IsNotFound(err) {
@@ -230,38 +232,38 @@ func (c *Client) VersionExists(ctx context.Context, worker, versionID string) (b
 	found := c.cache.uploaded[name][versionID] > 0
 	listed := c.cache.versions[name]
 	c.cache.mu.Unlock()
+	is := func(v Version) bool { return v.ID == versionID }
 	if found {
 		return true, nil
 	}
 	if listed != nil {
-		if all, err := listed.wait(ctx); err == nil && slices.ContainsFunc(all, func(v Version) bool { return v.ID == versionID }) {
+		if all, err := listed.wait(ctx); err == nil && slices.ContainsFunc(all, is) {
 			return true, nil
 		}
 	}
-	deployed, err := c.Deployments(ctx, worker)
+	live, err := c.LiveDeployment(ctx, worker)
 	if err != nil && !IsNotFound(err) {
 		return false, err
 	}
-	for _, d := range deployed {
-		for _, s := range d.Versions {
-			if s.VersionID == versionID {
-				return true, nil
-			}
-		}
+	if live != nil && live.Serves(versionID) {
+		return true, nil // no plane deletes what is live
 	}
-	_, err = c.Version(ctx, worker, versionID)
-	if err == nil {
+	all, err := c.DeployableVersions(ctx, worker)
+	if err != nil && !IsNotFound(err) {
+		return false, err
+	}
+	if slices.ContainsFunc(all, is) {
 		return true, nil
 	}
-	if IsNotFound(err) {
-		return false, nil
-	}
+	_, err = c.Version(ctx, worker, versionID)
 	var e *Error
-	if errors.As(err, &e) && e.Status >= http.StatusInternalServerError && e.Code == codeInternal {
-		// Beta endpoints have answered so for ids they do not know.
-		if all, listErr := c.DeployableVersions(ctx, worker); listErr == nil {
-			return slices.ContainsFunc(all, func(v Version) bool { return v.ID == versionID }), nil
-		}
+	switch {
+	case err == nil:
+		return true, nil
+	case IsNotFound(err):
+		return false, nil
+	case errors.As(err, &e) && e.Status >= http.StatusInternalServerError && e.Code == codeInternal:
+		return false, nil // beta endpoints have answered so for ids they do not know
 	}
 	return false, err
 }

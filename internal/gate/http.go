@@ -4,6 +4,7 @@ package gate
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -112,7 +113,7 @@ func (c HTTPConfig) Check() error {
 	}
 	for i, s := range c.Status {
 		if s < 200 || s > 599 {
-			p.add(fmt.Sprintf("status[%d]", i), "must be from 200 to 599")
+			p.add(fmt.Sprintf("status[%d]", i), "is %d and must be from 200 to 599", s)
 		}
 	}
 	checkPositive(&p, "max_latency", c.MaxLatency)
@@ -131,6 +132,22 @@ func (c HTTPConfig) Check() error {
 	for _, u := range []string{c.PreviewURL, c.LiveURL} {
 		if u != "" {
 			c.checkBase(&p, u)
+		}
+	}
+	return p.err()
+}
+
+// CheckCredentials asks for the values of the headers and reports those that no header can
+// carry, as Problems. Whoever makes the gate calls it before the first step: Judge could
+// only fail, and the fault would be taken for the version's.
+func (c HTTPConfig) CheckCredentials() error {
+	var p Problems
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		switch value, err := c.Headers[name](); {
+		case err != nil: // its text may hold what it was about
+			p.add(fmt.Sprintf("headers[%q]", name), "could not be had")
+		case !isFieldValue(value):
+			p.add(fmt.Sprintf("headers[%q]", name), "has characters that no header can carry, e.g. a line break")
 		}
 	}
 	return p.err()

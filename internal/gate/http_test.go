@@ -464,6 +464,17 @@ func TestProbesNeverOverlap(t *testing.T) {
 	}
 }
 
+func TestCredentialsOfProbesAreCheckedWithoutRepeatingThem(t *testing.T) {
+	t.Parallel()
+	value := func(v string, err error) func() (string, error) { return func() (string, error) { return v, err } }
+	wantProblems(t, HTTPConfig{Headers: map[string]func() (string, error){"X-Key": value("c4n4ry", nil), "X-Empty": value("", nil)}}.CheckCredentials())
+	wantProblems(t, HTTPConfig{Headers: map[string]func() (string, error){
+		"X-Break": value("c4n4ry\n", nil), "X-Key": value("c4n4ry", nil), "X-None": value("", errors.New("no key for c4n4ry")),
+	}}.CheckCredentials(),
+		`headers["X-Break"]: has characters that no header can carry, e.g. a line break`,
+		`headers["X-None"]: could not be had`)
+}
+
 func TestCheckOfAnHTTPGateListsEverything(t *testing.T) {
 	t.Parallel()
 	token := func() (string, error) { return "", nil }
@@ -475,7 +486,7 @@ func TestCheckOfAnHTTPGateListsEverything(t *testing.T) {
 	}.Check(),
 		"path: must begin with a slash",
 		"body_contains: cannot be true: an answer to HEAD has no body",
-		"status[1]: must be from 200 to 599",
+		"status[1]: is 99 and must be from 200 to 599",
 		"every: must be positive",
 		"failures: must be positive",
 		"patience: must be positive",

@@ -70,6 +70,20 @@ func (c WebhookConfig) Check() error {
 	return p.err()
 }
 
+// CheckCredentials asks for the signing key and reports what is wrong with it, as
+// Problems. Whoever makes the gate calls it before the first step: Judge could only fail,
+// and the fault would be taken for the version's.
+func (c WebhookConfig) CheckCredentials() error {
+	var p Problems
+	secret, err := c.Secret()
+	if err != nil { // its text may hold what it was about
+		p.add("signing_secret", "could not be had")
+	} else if _, err := Key(secret); err != nil {
+		p.add("signing_secret", "cannot be used: %s", err)
+	}
+	return p.err()
+}
+
 // Webhook is a webhook gate.
 type Webhook struct {
 	WebhookConfig

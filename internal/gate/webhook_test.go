@@ -310,6 +310,9 @@ func TestSigningSecrets(t *testing.T) {
 		"the signing secret could not be had":                       func() ([]byte, error) { return nil, errors.New("no key for " + canary) },
 	} {
 		g.Secret = secret
+		if err := g.CheckCredentials(); err == nil || strings.Contains(err.Error(), canary) {
+			t.Errorf("%s: before the first step it says: %v", reason, err)
+		}
 		v := g.Judge(t.Context(), candidate(0))
 		want(t, v, false, reason)
 		if strings.Contains(v.Reason+v.Detail, canary) {
@@ -320,6 +323,7 @@ func TestSigningSecrets(t *testing.T) {
 		t.Error("it was asked without a good signature")
 	}
 	g.Secret = func() ([]byte, error) { return []byte(encoded), nil }
+	wantProblems(t, g.CheckCredentials())
 	want(t, g.Judge(t.Context(), candidate(0)), true, "the webhook said pass")
 }
 

@@ -44,7 +44,7 @@ type planeModel struct {
 	InsecureHTTP types.Bool   `tfsdk:"insecure_http"`
 }
 
-// planes returns the entries of planes.
+// planes returns the entries of planes. One that is unknown has unknown members.
 func (m model) planes(ctx context.Context, diags *diag.Diagnostics) map[string]planeModel {
 	planes := make(map[string]planeModel, len(m.Planes.Elements()))
 	for name, element := range m.Planes.Elements() {
@@ -52,8 +52,13 @@ func (m model) planes(ctx context.Context, diags *diag.Diagnostics) map[string]p
 		if !ok {
 			continue
 		}
-		var entry planeModel
-		diags.Append(object.As(ctx, &entry, basetypes.ObjectAsOptions{})...)
+		entry := planeModel{
+			BaseURL: types.StringUnknown(), AccountID: types.StringUnknown(), APIToken: types.StringUnknown(),
+			APITokenSOPS: types.ObjectUnknown(nil), Region: types.StringUnknown(), InsecureHTTP: types.BoolUnknown(),
+		}
+		if !object.IsUnknown() {
+			diags.Append(object.As(ctx, &entry, basetypes.ObjectAsOptions{})...)
+		}
 		planes[name] = entry
 	}
 	return planes
@@ -80,9 +85,10 @@ func (p *hybridge) ValidateConfig(ctx context.Context, req provider.ValidateConf
 	}
 }
 
-// validateToken refuses two tokens for one plane. at leads to the plane.
+// validateToken refuses two tokens for one plane. at leads to the plane. One that is
+// unknown yet may be null.
 func validateToken(at path.Path, plain types.String, sops types.Object, diags *diag.Diagnostics) {
-	if plain.IsNull() || sops.IsNull() {
+	if !tfkit.IsSet(plain) || !tfkit.IsSet(sops) {
 		return
 	}
 	first, second := at.AtName("api_token"), at.AtName("api_token_sops")

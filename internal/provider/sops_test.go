@@ -97,9 +97,8 @@ func TestExactlyOneTokenForEachPlane(t *testing.T) {
 		block tfproto.Object
 		want  []string
 	}{
-		"default plane, reference":    {tfproto.Object{"api_token_sops": ref}, nil},
-		"default plane, both":         {tfproto.Object{"api_token": token, "api_token_sops": ref}, []string{"at api_token:", "at api_token_sops:", "leave one of them out"}},
-		"default plane, both unknown": {tfproto.Object{"api_token": tfproto.Unknown, "api_token_sops": ref}, []string{"at api_token:", "leave one of them out"}},
+		"default plane, reference": {tfproto.Object{"api_token_sops": ref}, nil},
+		"default plane, both":      {tfproto.Object{"api_token": token, "api_token_sops": ref}, []string{"at api_token:", "at api_token_sops:", "leave one of them out"}},
 		"default plane, unknown file": {
 			tfproto.Object{"api_token_sops": map[string]any{"file": tfproto.Unknown, "key": "token"}}, []string{"at api_token_sops:", "not known yet"},
 		},
@@ -122,6 +121,27 @@ func TestExactlyOneTokenForEachPlane(t *testing.T) {
 			t.Parallel()
 			expect(t, acctest.Configure(t, vars, tt.block), tt.want...)
 		})
+	}
+}
+
+func TestATokenThatIsNotKnownYetMayTurnOutToBeNull(t *testing.T) {
+	t.Parallel()
+	ref := map[string]any{"file": "prod.enc.yaml", "key": "token"}
+	for name, tt := range map[string]tfproto.Object{
+		"api_token":        {"api_token": tfproto.Unknown, "api_token_sops": ref},
+		"api_token_sops":   {"api_token": token, "api_token_sops": tfproto.Unknown},
+		"both":             {"api_token": tfproto.Unknown, "api_token_sops": tfproto.Unknown},
+		"both of a plane":  {"planes": map[string]any{"paris": planeBlock(tfproto.Object{"api_token": tfproto.Unknown, "api_token_sops": tfproto.Unknown})}},
+		"one of a plane":   {"planes": map[string]any{"paris": planeBlock(tfproto.Object{"api_token": token, "api_token_sops": tfproto.Unknown})}},
+		"a plane as whole": {"planes": map[string]any{"paris": tfproto.Unknown}},
+	} {
+		// Nothing can be planned with an unknown token: Configure says so, of the default plane.
+		d := acctest.Configure(t, acctest.NoEnv, tt).String()
+		for _, wrong := range []string{"leave one of them out", "Plane without an API token", "Conversion Error"} {
+			if strings.Contains(d, wrong) {
+				t.Errorf("%s unknown: what may be null is taken for set, or the other way round:\n%s", name, d)
+			}
+		}
 	}
 }
 

@@ -7,7 +7,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,13 +28,22 @@ func digestOf(secret string) string {
 // uploadSecret makes a version that declares the secret TOKEN, as the provider does.
 func (s *stand) uploadSecret(secret string) string {
 	s.t.Helper()
+	return s.uploadSecrets(map[string]string{"TOKEN": secret})
+}
+
+// uploadSecrets makes a version that declares these secrets, by name.
+func (s *stand) uploadSecrets(secrets map[string]string) string {
+	s.t.Helper()
+	marking, bindings := cloudflare.Marking{Marker: cloudflare.DigestMarker(sha256.Sum256(fmt.Append(nil, secrets)))}, []map[string]string{}
+	for name, secret := range secrets {
+		marking.Secrets = append(marking.Secrets, cloudflare.SecretPrefix(digestOf(secret)))
+		bindings = append(bindings, map[string]string{"type": "secret_text", "name": name, "text": secret})
+	}
 	body, err := json.Marshal(map[string]any{
 		"main_module": "index.js", "compatibility_date": "2026-01-01",
-		"annotations": map[string]string{"workers/message": cloudflare.Marking{
-			Marker: cloudflare.DigestMarker(sha256.Sum256([]byte(secret))), Secrets: []string{cloudflare.SecretPrefix(digestOf(secret))},
-		}.String()},
-		"bindings": []map[string]string{{"type": "secret_text", "name": "TOKEN", "text": secret}},
-		"modules":  []map[string]string{{"name": "index.js", "content_type": "application/javascript+module", "content_base64": "ZXhwb3J0IGRlZmF1bHQge30="}},
+		"annotations": map[string]string{"workers/message": marking.String()},
+		"bindings":    bindings,
+		"modules":     []map[string]string{{"name": "index.js", "content_type": "application/javascript+module", "content_base64": "ZXhwb3J0IGRlZmF1bHQge30="}},
 	})
 	if err != nil {
 		s.t.Fatalf("%v", err)
@@ -149,5 +160,105 @@ func TestARollbackWithTodaysSecretsIsANewVersionOfTheOldCode(t *testing.T) {
 	s.applied(tfproto.State{Type: kind}, s.config(after, tfproto.Object{"rollback_to": before, "rollback_secrets": "current", "overwrite_unseen": true}))
 	if got := len(s.versions()); got != count {
 		t.Errorf("there are %d versions, want %d", got, count)
+	}
+}
+
+// A rollback with today's secrets makes a version. It MUST neither carry a leaked secret
+// along nor hide which secrets it has.
+func TestARollbackWithTodaysSecretsTakesNoLeakedOneAlong(t *testing.T) {
+	t.Parallel()
+	burned := tfproto.Object{"burned_secrets": []any{digestOf("leaked")}}
+	for name, tt := range map[string]struct {
+		old, now map[string]string
+		refused  bool
+		declared []string // of what is made, if it is
+	}{
+		"only the old version has it":   {map[string]string{"OLD": "leaked"}, map[string]string{"NEW": "sound"}, true, nil},
+		"today's secret is leaked":      {map[string]string{"TOKEN": "first"}, map[string]string{"TOKEN": "leaked"}, true, nil},
+		"it is rotated":                 {map[string]string{"TOKEN": "leaked"}, map[string]string{"TOKEN": "sound"}, false, []string{"sound"}},
+		"the old version has no secret": {nil, map[string]string{"NEW": "leaked"}, false, nil},
+		"another one is kept":           {map[string]string{"OLD": "kept", "TOKEN": "first"}, map[string]string{"TOKEN": "sound"}, false, []string{"first", "kept", "sound"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t)
+			old, now := s.uploadSecrets(tt.old), s.uploadSecrets(tt.now)
+			state := s.applied(s.applied(tfproto.State{Type: kind}, s.config(old)), s.config(now))
+			back := tfproto.Object{"rollback_to": old, "rollback_secrets": "current", "allow_changed_secrets": true}
+			count, before := len(s.versions()), s.live().ID
+			if !tt.refused {
+				state = s.applied(state, s.config(now, back, burned))
+				made, err := s.somebody().Version(t.Context(), "api", state.Object["rollback_version_id"].(string))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := []string{}
+				for _, secret := range tt.declared {
+					want = append(want, cloudflare.SecretPrefix(digestOf(secret)))
+				}
+				slices.Sort(want)
+				if diff := cmp.Diff(want, append([]string{}, made.Marking().Secrets...)); diff != "" {
+					t.Errorf("what the version declares (-want +got):\n%s", diff)
+				}
+				return
+			}
+			s.restart()
+			state = s.read(state)
+			refused := func(when string, d tfproto.Diagnostics) {
+				t.Helper()
+				for _, part := range []string{"Version has a leaked secret", "at rollback_to", digestOf("leaked")} {
+					if !d.HasError() || !strings.Contains(d.String(), part) {
+						t.Errorf("%s: the diagnostic lacks %q:\n%s", when, part, d)
+					}
+				}
+				if len(s.versions()) != count || s.live().ID != before {
+					t.Errorf("%s: there are %d versions, and %v is live", when, len(s.versions()), s.live().Versions)
+				}
+			}
+			_, d := s.provider.Plan(t.Context(), t, state, s.config(now, back, burned))
+			refused("at plan", d)
+			// What the digest was at plan is not known: the apply refuses it.
+			plan := s.plan(state, s.config(now, back))
+			plan.Object["burned_secrets"] = burned["burned_secrets"]
+			_, d = s.provider.Apply(t.Context(), t, plan)
+			refused("at apply", d)
+		})
+	}
+}
+
+func TestAVersionOfThisRunWithALeakedSecretIsNotDeployed(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	state := s.applied(tfproto.State{Type: kind}, s.config(s.v1))
+	burned := tfproto.Object{"burned_secrets": []any{digestOf("leaked")}}
+	s.restart()
+	state = s.read(state)
+	plan := s.plan(state, tfproto.Object{"worker": "api", "version_id": tfproto.Unknown, "burned_secrets": burned["burned_secrets"]})
+	plan.Object["version_id"] = s.uploadSecret("leaked")
+	_, d := s.provider.Apply(t.Context(), t, plan)
+	if !d.HasError() || !strings.Contains(d.String(), "Version has a leaked secret") || s.live().Only() != s.v1 {
+		t.Errorf("live is %v, and the run says: %s", s.live().Versions, d)
+	}
+}
+
+// Before a rollout begins, one of two other versions has to go: it is the leaked one.
+func TestARolloutDoesNotBeginFromALeakedSecret(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	leaked, sound := s.uploadSecret("leaked"), s.uploadSecret("sound")
+	next := s.upload(s.worker, "three")
+	state := s.applied(tfproto.State{Type: kind}, s.config(leaked))
+	from := s.foreign("a canary", cloudflare.Share{VersionID: leaked, Percentage: 90}, cloudflare.Share{VersionID: sound, Percentage: 10})
+	s.applied(state, s.config(next, baking("1ms", 50), tfproto.Object{"burned_secrets": []any{digestOf("leaked")}, "allow_changed_secrets": true}))
+	for _, d := range s.history() { // newest first
+		if d.ID == from {
+			break
+		}
+		if d.Serves(leaked) {
+			t.Errorf("a deployment of the rollout serves the version with the leaked secret: %v", d.Versions)
+		}
+	}
+	if s.live().Only() != next {
+		t.Errorf("live is %v", s.live().Versions)
 	}
 }

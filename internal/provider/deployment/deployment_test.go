@@ -424,10 +424,16 @@ func TestAVersionThatTheWorkerDoesNotHaveIsRefusedAtPlan(t *testing.T) {
 	s := newStand(t)
 	other := s.newWorker("other")
 	othersVersion := s.upload(other, "one")
-	state := s.provider.Create(t.Context(), t, kind, s.config(s.v1))
+	deleted := s.upload(s.worker, "three")
+	s.foreign("it is live for a while", cloudflare.Share{VersionID: deleted, Percentage: 100})
+	state := s.provider.Create(t.Context(), t, kind, s.config(s.v1, tfproto.Object{"overwrite_unseen": true}))
+	if err := s.somebody().DeleteVersion(t.Context(), s.worker, deleted); err != nil {
+		t.Fatal(err)
+	}
 	for name, version := range map[string]string{
 		"unknown":        "00000000-0000-0000-0000-000000000001",
 		"other Worker's": othersVersion,
+		"deleted":        deleted,
 	} {
 		for _, prior := range []tfproto.State{state, {Type: kind}} {
 			s.restart()

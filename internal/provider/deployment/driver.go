@@ -52,8 +52,9 @@ type driver struct {
 // announce takes the lease, where the plane has one, and keeps it.
 func (d *driver) announce(ctx context.Context) error {
 	r := d.release
-	if !r.plane.Client.KeepsRollouts(ctx) {
-		return nil
+	keeps, err := r.plane.Client.KeepsRollouts(ctx)
+	if err != nil || !keeps {
+		return err
 	}
 	run := cloudflare.RunFromEnvironment(r.resource.getenv)
 	announced := cloudflare.Rollout{
@@ -69,7 +70,7 @@ func (d *driver) announce(ctx context.Context) error {
 		announced.Steps = append(announced.Steps, announcedStep(s.Percentage, s.Bake, s.Gates))
 	}
 	announced.Steps = append(announced.Steps, announcedStep(100, d.plan.FinalBake, d.plan.FinalGates))
-	err := d.persist(ctx, func(ctx context.Context) error {
+	err = d.persist(ctx, func(ctx context.Context) error {
 		return r.plane.Client.StartRollout(ctx, r.plan.Worker.ValueString(), announced)
 	})
 	if err != nil {

@@ -6,9 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/textproto"
+	"strconv"
 	"strings"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -34,7 +35,7 @@ func (h httpModel) config(ctx context.Context) gate.HTTPConfig {
 	for _, headers := range []types.Map{h.Headers, h.HeadersWO} {
 		for name, element := range headers.Elements() {
 			if value, ok := element.(types.String); ok {
-				c.Headers[textproto.CanonicalMIMEHeaderKey(name)] = func() (string, error) { return value.ValueString(), nil }
+				c.Headers[name] = func() (string, error) { return value.ValueString(), nil }
 			}
 		}
 	}
@@ -93,9 +94,12 @@ func (r *release) gate(ctx context.Context, name string, g, secret gateModel, d 
 		}
 		made, err := gate.NewHTTP(config, clock)
 		if err == nil {
+			err = config.CheckCredentials()
+		}
+		if err == nil {
 			return made
 		}
-		r.refuseGate(gatePath(name, "http"), name, err)
+		g.refuse(gatePath(name, "http"), name, err, r.diags)
 	case g.Metrics != nil:
 		config := g.Metrics.config()
 		worker, err := r.plane.Client.WorkerRef(ctx, r.plan.Worker.ValueString())
@@ -104,13 +108,17 @@ func (r *release) gate(ctx context.Context, name string, g, secret gateModel, d 
 			return nil
 		}
 		plane, err := r.plane.Client.Plane(ctx)
-		config.SelfHosted = err == nil && plane.Kind == cloudflare.SelfHostedPlane
+		if err != nil { // as a plane of the other kind it would count otherwise
+			r.diags.Append(r.plan.attempt("prepare the gates of the", r.plane).Failed(err))
+			return nil
+		}
+		config.SelfHosted = plane.Kind == cloudflare.SelfHostedPlane
 		config.Querier, config.AccountID, config.WorkerName = r.plane.Client, r.plane.AccountID, worker.Name
 		made, err := gate.NewMetrics(config, clock)
 		if err == nil {
 			return made
 		}
-		r.refuseGate(gatePath(name, "metrics"), name, err)
+		g.refuse(gatePath(name, "metrics"), name, err, r.diags)
 	case g.Webhook != nil:
 		config := g.Webhook.config()
 		config.Name, config.Subject = name, r.subject(d, h)
@@ -120,23 +128,33 @@ func (r *release) gate(ctx context.Context, name string, g, secret gateModel, d 
 		}
 		made, err := gate.NewWebhook(config, clock)
 		if err == nil {
+			err = config.CheckCredentials()
+		}
+		if err == nil {
 			return made
 		}
-		r.refuseGate(gatePath(name, "webhook"), name, err)
+		g.refuse(gatePath(name, "webhook"), name, err, r.diags)
 	}
 	return nil
 }
 
-// refuseGate says what is wrong with a gate, at the attribute where it is.
-func (r *release) refuseGate(at path.Path, name string, err error) {
+// refuse says what is wrong with a gate, if anything is, at the attribute where it is.
+func (g gateModel) refuse(at path.Path, name string, err error, diags *diag.Diagnostics) {
+	if err == nil {
+		return
+	}
 	var problems gate.Problems
 	if !errors.As(err, &problems) {
-		r.diags.AddAttributeError(at, "Invalid gate", fmt.Sprintf("gates[%q]: %s", name, tfkit.Sentence(err.Error())))
+		diags.AddAttributeError(at, "Invalid gate", fmt.Sprintf("gates[%q]: %s", name, tfkit.Sentence(err.Error())))
 		return
 	}
 	for _, p := range problems {
-		attribute, _, _ := strings.Cut(p.Attribute, "[")
-		r.diags.AddAttributeError(at.AtName(attribute), "Invalid gate", fmt.Sprintf("gates[%q]: %s %s.", name, p.Attribute, p.Message))
+		attribute, member, _ := strings.Cut(p.Attribute, "[")
+		header, err := strconv.Unquote(strings.TrimSuffix(member, "]"))
+		if err == nil && g.HTTP != nil && g.HTTP.HeadersWO.Elements()[header] != nil {
+			attribute, p.Attribute = "headers_wo", strings.Replace(p.Attribute, "headers", "headers_wo", 1)
+		}
+		diags.AddAttributeError(at.AtName(attribute), "Invalid gate", fmt.Sprintf("gates[%q]: %s %s.", name, p.Attribute, p.Message))
 	}
 }
 

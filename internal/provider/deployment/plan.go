@@ -67,7 +67,7 @@ func (m *model) decide(ctx context.Context, p *tfkit.Plane, state *model, diags 
 	if state != nil {
 		before = state.ActiveVersions
 	}
-	if m.isRollback() && state != nil && !m.VersionID.Equal(state.VersionID) {
+	if tfkit.IsSet(m.RollbackTo) && state != nil && !m.VersionID.Equal(state.VersionID) {
 		diags.AddAttributeWarning(path.Root("version_id"), "Version is not deployed", fmt.Sprintf(
 			"Worker %q is held at an earlier version by rollback_to = %q. The new version is uploaded, and goes live once rollback_to is removed.",
 			m.Worker.ValueString(), m.RollbackTo.ValueString()))
@@ -79,6 +79,7 @@ func (m *model) decide(ctx context.Context, p *tfkit.Plane, state *model, diags 
 		return
 	}
 	if p == nil || m.Worker.IsUnknown() || m.target().IsUnknown() {
+		m.foreseeRenewal(ctx, p, diags)
 		return
 	}
 	rejection, err := m.rejection(ctx, p, state)

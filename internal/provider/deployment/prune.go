@@ -4,6 +4,7 @@ package deployment
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 )
@@ -41,13 +42,15 @@ func (r *release) notPruned(err error) {
 	r.diags.AddWarning("Old versions were not deleted", failure.Detail()+"\n\nThe release itself has succeeded. The next one deletes them; keep_versions = 0 keeps all.")
 }
 
-// surplus are the versions that may go, newest first: made by Hybridge, older than the
-// newest keep of these, neither live nor what rollback_to names.
+// surplus are the versions that may go, newest first: released by Hybridge, older than the
+// newest keep of these, neither live nor what rollback_to names. What was made and never
+// released, a preview or the next release of somebody else, is none of this resource's
+// business; neither is a release that the history does not show any more.
 func surplus(h cloudflare.History, keep int64, rollback string) []string {
 	var out []string
 	ours := int64(0)
 	for _, v := range h.Versions {
-		if v.Marker() == "" {
+		if v.Marker() == "" || !released(h, v.ID) {
 			continue
 		}
 		ours++
@@ -56,4 +59,9 @@ func surplus(h cloudflare.History, keep int64, rollback string) []string {
 		}
 	}
 	return out
+}
+
+// released reports whether a deployment of Hybridge's has served the version.
+func released(h cloudflare.History, version string) bool {
+	return slices.ContainsFunc(h.Deployments, func(d cloudflare.Deployment) bool { return d.Marking().Marker != "" && d.Serves(version) })
 }

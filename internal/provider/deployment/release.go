@@ -58,6 +58,9 @@ func (r *release) run(ctx context.Context) (known bool) {
 			m.warnRejected(rejection, r.plane, r.diags)
 			return r.saveLive(ctx, nil, false)
 		}
+		if m.refuseBurned(ctx, r.plane, r.diags); r.diags.HasError() {
+			return false
+		}
 	}
 	steps := m.rollout(ctx, r.diags)
 	if r.diags.HasError() {
@@ -291,11 +294,11 @@ func (r *release) base(h cloudflare.History) (from rollout.Deployment, settled b
 	}
 	base := live.Versions[0]
 	for _, s := range live.Versions {
-		if s.Percentage > base.Percentage {
+		if r.plan.better(s, base, h) {
 			base = s
 		}
 	}
-	if d := h.PreviousHealthy(); d != nil && live.Serves(d.Sole()) {
+	if d := h.PreviousHealthy(); d != nil && live.Serves(d.Sole()) && r.plan.burned(h.Version(d.Sole())) == "" {
 		base.VersionID = d.Sole()
 	}
 	return rollout.Deployment{ID: live.ID, Shares: []rollout.Share{{VersionID: base.VersionID, Percentage: 100}}}, false

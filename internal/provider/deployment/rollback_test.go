@@ -3,6 +3,7 @@
 package deployment_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,6 +108,17 @@ func TestARollbackIsPinnedAndGoesForwardAgain(t *testing.T) {
 	s.wantKept(state, s.config(v4))
 }
 
+func TestARollbackThatIsNotKnownYetMayBeNone(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	state := s.applied(tfproto.State{Type: kind}, s.config(s.v1))
+	s.restart()
+	plan, d := s.provider.Plan(t.Context(), t, s.read(state), s.config(s.v2, tfproto.Object{"rollback_to": tfproto.Unknown}))
+	if len(d) > 0 || plan.Object["active_versions"] != tfproto.Unknown {
+		t.Errorf("the plan has active_versions = %v and says: %s", plan.Object["active_versions"], d)
+	}
+}
+
 func TestNothingToGoBackToIsSaidAtPlan(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
@@ -153,5 +165,36 @@ func TestAVersionThatSomebodyWentBackFromStaysRejected(t *testing.T) {
 	fresh := s.applied(tfproto.State{Type: kind}, s.config(s.v2, tfproto.Object{"overwrite_unseen": true}))
 	if diff := cmp.Diff(only(s.v1), fresh.Object["active_versions"]); diff != "" {
 		t.Errorf("after the state was lost (-want +got):\n%s", diff)
+	}
+}
+
+// Versions that are made and not released, such as previews, may be older than every
+// release that is kept: another run has made them, so this one knows nothing of them.
+func TestOnlyReleasesGiveWayToNewerReleases(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	made := func(text string) string {
+		v := s.provider.Create(t.Context(), t, "hybridge_worker_version", tfproto.Object{
+			"worker": s.worker, "compatibility_date": "2026-01-01", "script": "export default { name: '" + text + "' }",
+		})
+		return v.Object["id"].(string)
+	}
+	previews := []string{made("first preview"), made("second preview")}
+	state, last := tfproto.State{Type: kind}, ""
+	for _, text := range []string{"one", "two", "three"} {
+		s.restart()
+		if state.Object != nil {
+			state = s.read(state)
+		}
+		last = made(text)
+		next, d := s.provider.Apply(t.Context(), t, s.plan(state, s.config(last, tfproto.Object{"keep_versions": 1.0})))
+		if len(d) > 0 {
+			t.Fatal(d)
+		}
+		state = next
+	}
+	left := slices.Sorted(slices.Values(s.versions()))
+	if diff := cmp.Diff(slices.Sorted(slices.Values(append(previews, s.v1, s.v2, last))), left); diff != "" {
+		t.Errorf("versions that are left (-want +got):\n%s", diff)
 	}
 }

@@ -114,6 +114,36 @@ func checkLive(t *testing.T, s *stand, live cloudflare.Deployment, d tfproto.Dia
 	}
 }
 
+// A self-hosted plane that does not say what it is keeps a lease for all that: without one,
+// nobody would go back for a run that dies, and another run could come between.
+func TestNoRolloutBeginsWithoutTheLeaseThatThePlaneKeeps(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]tfproto.Object{
+		"no gates": baking("1ms", 10),
+		"metrics": {"rollout": map[string]any{
+			"steps": []any{step(10, "1ms", "g")}, "gates": map[string]any{"g": map[string]any{"metrics": map[string]any{"max_failure_rate": 0.5}}},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t)
+			s.block = tfproto.Object{"max_retries": 0}
+			state := s.applied(tfproto.State{Type: kind}, s.config(s.v1))
+			before := s.live().ID
+			s.restart()
+			plan := s.plan(s.read(state), s.config(s.v2, config))
+			s.Faults.Add(fault.Rule{Method: "GET", Path: "/hybridge/v1/plane", Kind: fault.ErrorBefore, Times: -1})
+			_, d := s.provider.Apply(t.Context(), t, plan)
+			if !d.HasError() || !strings.Contains(d.String(), "/hybridge/v1/plane") {
+				t.Errorf("the run says: %s", d)
+			}
+			if live := s.live(); live.ID != before {
+				t.Errorf("deployment %s became live, without a lease: %v", live.ID, live.Versions)
+			}
+		})
+	}
+}
+
 func TestSomebodyElsesDeploymentDuringARolloutStaysUntouched(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)

@@ -218,8 +218,8 @@ func rollbackAttributes() map[string]schema.Attribute {
 		},
 		"keep_versions": schema.Int64Attribute{
 			Optional: true,
-			MarkdownDescription: fmt.Sprintf("How many releases of this Worker to keep: after a success, versions that Hybridge has made and that belong to older ones are deleted, "+
-				"but never one that is live, that `rollback_to` names, or that somebody else has made. `0` keeps all. Default: `%d`. Changed in place.", defaultKeepVersions),
+			MarkdownDescription: fmt.Sprintf("How many releases of this Worker to keep: after a success, versions of older ones are deleted, as far as the history of deployments still shows them, "+
+				"but never one that is live, that `rollback_to` names, that was never released (a preview), or that somebody else has made or released. `0` keeps all. Default: `%d`. Changed in place.", defaultKeepVersions),
 			Validators: []validator.Int64{int64validator.AtLeast(0)},
 		},
 	}

@@ -87,26 +87,15 @@ const currentSecrets = "current"
 
 // renew makes the version that a rollback with today's secrets goes to, and pins it.
 func (m *model) renew(ctx context.Context, p *tfkit.Plane, run cloudflare.Run, diags *diag.Diagnostics) {
-	worker := m.Worker.ValueString()
-	h, err := p.Client.History(ctx, worker)
-	if err != nil {
-		diags.Append(m.attempt("resolve rollback_to of the", p).Failed(err))
+	version, live := m.checkRenewal(ctx, p, diags)
+	if diags.HasError() {
 		return
 	}
-	version, _, problem := resolve(h, m.RollbackTo.ValueString())
-	live := h.Live()
-	if problem == "" && live.Sole() == "" {
-		problem = "two versions are live, and it is not clear whose secrets are meant. Set rollback_secrets = \"version\"."
-	}
-	if problem != "" {
-		diags.AddAttributeError(path.Root("rollback_to"), "Nothing to go back to", fmt.Sprintf("Worker %q on %s: %s", worker, p, problem))
-		return
-	}
-	if version == live.Sole() {
+	if version == live {
 		m.RollbackID = types.StringValue(version)
 		return
 	}
-	made, err := p.Client.RenewSecrets(ctx, worker, version, live.Sole(), "version "+version+" with today's secrets", run)
+	made, err := p.Client.RenewSecrets(ctx, m.Worker.ValueString(), version, live, "version "+version+" with today's secrets", run)
 	if err != nil {
 		diags.Append(m.attempt("make a version for the rollback of the", p).Failed(err))
 		return

@@ -111,3 +111,60 @@ func TestAWebhookDecidesAboutARealVersion(t *testing.T) {
 		})
 	}
 }
+
+// What is wrong with a credential may come to light at apply only: then nothing is
+// deployed, and the version is not to blame.
+func TestABadCredentialOfAGateIsNotTheVersionsFault(t *testing.T) {
+	t.Parallel()
+	box := acctest.NewStrongbox(t)
+	file := box.Seal(t, "secrets.enc.yaml", map[string]string{"short": "correct-horse", "text": "whsec_correct-horse-battery-staple"})
+	hook := func(secret map[string]any) map[string]any {
+		return map[string]any{"webhook": map[string]any{"url": "http://127.0.0.1:9/", "signing_secret": secret}}
+	}
+	probe := func(value string) map[string]any {
+		return map[string]any{"http": map[string]any{"path": "/", "version_header": "X-Version", "url": "http://127.0.0.1:9", "headers_wo": map[string]any{"X-Key": value}}}
+	}
+	for name, tt := range map[string]struct {
+		planned, applied map[string]any
+		want             []string
+	}{
+		"a short secret of a file":     {hook(map[string]any{"sops_file": file, "key": "short"}), nil, []string{"webhook.signing_secret", "fewer than 16 bytes"}},
+		"one that is no base64":        {hook(map[string]any{"sops_file": file, "key": "text"}), nil, []string{"webhook.signing_secret", "not base64"}},
+		"a short secret of the run":    {hook(map[string]any{"value_wo": "correct-horse-battery"}), hook(map[string]any{"value_wo": "correct-horse"}), []string{"webhook.signing_secret", "fewer than 16 bytes"}},
+		"a line break in a credential": {probe("correct-horse"), probe("correct\nhorse"), []string{"http.headers_wo", `headers_wo["X-Key"]`, "line break"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStand(t)
+			s.block = tfproto.Object{"sops": map[string]any{"age_key_file": box.KeyFile, "env_allowed": false}}
+			config := func(gate map[string]any) tfproto.Object {
+				return s.config(s.v2, tfproto.Object{"rollout": map[string]any{"steps": []any{step(50, "1ms", "g")}, "gates": map[string]any{"g": gate}}})
+			}
+			state := s.applied(tfproto.State{Type: kind}, s.config(s.v1))
+			before := s.live().ID
+			s.restart()
+			state = s.read(state)
+			plan := s.plan(state, config(tt.planned))
+			if tt.applied != nil {
+				plan.Config = config(tt.applied) // as from an ephemeral resource that only the apply opens
+			}
+			_, d := s.provider.Apply(t.Context(), t, plan)
+			for _, part := range tt.want {
+				if !d.HasError() || !strings.Contains(d.String(), part) {
+					t.Errorf("the diagnostic lacks %q:\n%s", part, d)
+				}
+			}
+			if strings.Contains(d.String(), "correct") {
+				t.Errorf("the diagnostic repeats the credential:\n%s", d)
+			}
+			if live := s.live(); live.ID != before {
+				t.Errorf("deployment %s became live: %v", live.ID, live.Versions)
+			}
+			s.restart()
+			plan, d = s.provider.Plan(t.Context(), t, s.read(state), config(tt.planned))
+			if len(d) > 0 || plan.Empty() {
+				t.Errorf("the version is not tried again: %s", d)
+			}
+		})
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
 
@@ -36,6 +37,11 @@ var (
 func lazyPattern(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
+
+// IsSet reports whether a value is known and not null. A validator MUST take nothing
+// else for set: what a variable or a resource hands on is unknown at first and may
+// turn out to be null.
+func IsSet(v attr.Value) bool { return !v.IsNull() && !v.IsUnknown() }
 
 // check is a string validator made of a sentence and a function. It passes null
 // and unknown values: they are somebody else's business.

@@ -736,6 +736,9 @@ func TestDeletedOutOfBandIsCreatedAgain(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
 	state := s.create(s.config())
+	// It has been live, so the history still shows it.
+	s.deploy(state.Object["id"].(string))
+	s.deploy(s.create(s.config(tfproto.Object{"vars": map[string]any{"STAGE": "test"}})).Object["id"].(string))
 	if err := s.client().DeleteVersion(t.Context(), s.worker, state.Object["id"].(string)); err != nil {
 		t.Fatal(err)
 	}

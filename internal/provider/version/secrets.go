@@ -59,25 +59,29 @@ func (m model) checkSecrets(ctx context.Context, diags *diag.Diagnostics) {
 	}
 }
 
+// check refuses only what is wrong whatever the unknown members turn out to be: a
+// module hands on both sops_file and value_wo, and one of them is null. Terraform
+// validates again once it knows.
 func (s secretModel) check(name string, diags *diag.Diagnostics) {
+	file, value := tfkit.IsSet(s.SopsFile), tfkit.IsSet(s.ValueWO)
 	refuse := func(attribute, text string) {
 		diags.AddAttributeError(secretPath(name, attribute), "Invalid secret", fmt.Sprintf("secrets[%q]: %s", name, text))
 	}
 	switch {
-	case !s.SopsFile.IsNull() && !s.ValueWO.IsNull():
+	case file && value:
 		refuse("value_wo", "sops_file and value_wo are both set: keep one of them.")
-	case !s.SopsFile.IsNull() && !s.ValueWOVersion.IsNull():
+	case file && tfkit.IsSet(s.ValueWOVersion):
 		refuse("value_wo_version", "value_wo_version belongs to value_wo: what sops_file refers to has a digest of its own. Remove it.")
 	case s.SopsFile.IsNull() && s.ValueWO.IsNull():
 		refuse("sops_file", "it has no value. Set sops_file and key, or value_wo and value_wo_version.")
-	case !s.ValueWO.IsNull() && !s.Key.IsNull():
+	case value && tfkit.IsSet(s.Key):
 		refuse("key", "key is a place in a SOPS file and means nothing for value_wo: remove it.")
-	case !s.ValueWO.IsNull() && s.ValueWOVersion.IsNull():
+	case value && s.ValueWOVersion.IsNull():
 		refuse("value_wo_version", "value_wo needs value_wo_version, e.g. \"1\": Terraform does not keep the value, so only another value_wo_version tells "+
 			"that it changed.")
-	case !s.ValueWO.IsNull() && !s.ValueWO.IsUnknown() && s.ValueWO.ValueString() == "":
+	case value && s.ValueWO.ValueString() == "":
 		refuse("value_wo", "the value is empty.")
-	case !s.SopsFile.IsNull() && !s.SopsFile.IsUnknown() && !s.Key.IsUnknown():
+	case file && !s.Key.IsUnknown():
 		s.checkKey(refuse)
 	}
 }

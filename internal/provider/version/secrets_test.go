@@ -437,6 +437,22 @@ func TestInvalidSecretsAreRefusedBeforeApply(t *testing.T) {
 	}
 }
 
+func TestASecretThatAModuleHandsOnMayTurnOutToBeNull(t *testing.T) {
+	t.Parallel()
+	for name, secret := range map[string]any{
+		"an entry":       tfproto.Unknown,
+		"all members":    map[string]any{"sops_file": tfproto.Unknown, "key": tfproto.Unknown, "value_wo": tfproto.Unknown, "value_wo_version": tfproto.Unknown},
+		"file and value": map[string]any{"sops_file": tfproto.Unknown, "key": "password", "value_wo": tfproto.Unknown, "value_wo_version": "1"},
+		"a file":         map[string]any{"sops_file": tfproto.Unknown, "value_wo": "correct-horse", "value_wo_version": "1"},
+		"a key":          map[string]any{"key": tfproto.Unknown, "value_wo": "correct-horse", "value_wo_version": "1"},
+		"a value":        map[string]any{"sops_file": "prod.enc.yaml", "key": "password", "value_wo": tfproto.Unknown, "value_wo_version": tfproto.Unknown},
+	} {
+		if d := offline(t).Validate(t.Context(), t, kind, script(tfproto.Object{"secrets": map[string]any{"S": secret}})); len(d) > 0 {
+			t.Errorf("%s unknown: %s", name, d)
+		}
+	}
+}
+
 func TestSecretsAreUploadedOnceWhateverHappens(t *testing.T) {
 	t.Parallel()
 	v := newVault(t, map[string]string{"password": random(t)})
