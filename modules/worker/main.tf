@@ -59,11 +59,12 @@ resource "hybridge_worker_deployment" "this" {
   version_id = coalesce(var.live_version_id, hybridge_worker_version.this.id)
   message    = var.message
 
-  rollout        = var.rollout
-  rollback_to    = var.rollback_to
-  retry_rejected = var.retry_rejected
-  burned_secrets = var.burned_secrets
-  keep_versions  = var.keep_versions
+  rollout          = var.rollout
+  rollback_to      = var.rollback_to
+  rollback_secrets = var.rollback_secrets
+  retry_rejected   = var.retry_rejected
+  burned_secrets   = var.burned_secrets
+  keep_versions    = var.keep_versions
 
   overwrite_unseen      = var.overwrite_unseen
   allow_changed_secrets = var.allow_changed_secrets

@@ -234,6 +234,17 @@ variable "rollback_to" {
   default     = null
 }
 
+variable "rollback_secrets" {
+  description = "Which secrets `rollback_to` goes back with: `version`, those of the older version's time, or `current`, those that are live; `current` is needed to go back over a rotated secret. Null is `version`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.rollback_secrets == null || contains(["version", "current"], coalesce(var.rollback_secrets, "version"))
+    error_message = "rollback_secrets is \"version\" or \"current\"."
+  }
+}
+
 variable "retry_rejected" {
   description = "Id of a rejected version that may be tried once more."
   type        = string
@@ -259,7 +270,7 @@ variable "overwrite_unseen" {
 }
 
 variable "allow_changed_secrets" {
-  description = "Deploy also a version that is older than a change of secrets, which then has the secrets of its time. Needed to go back over a rotated secret."
+  description = "Deploy also a version that is older than a change of secrets, which then has the secrets of its time. To go back over a rotated secret with the secrets that are live, use `rollback_secrets`."
   type        = bool
   default     = null
 }

@@ -99,6 +99,9 @@ func (m *model) decide(ctx context.Context, p *tfkit.Plane, state *model, diags 
 	}
 	m.checkVersion(ctx, p, diags)
 	m.refuseBurned(ctx, p, diags)
+	if m.isRollback() && (state == nil || !m.RollbackID.Equal(state.RollbackID)) {
+		m.refuseOtherSecrets(ctx, p, diags)
+	}
 	if from != nil && !diags.HasError() {
 		m.warnRollback(ctx, p, *from, diags)
 	}

@@ -86,3 +86,29 @@ func orNone(s string) string {
 	}
 	return s
 }
+
+// bothWays says how to go back over a change of secrets.
+const bothWays = "set rollback_secrets = \"current\": the plane then makes a new version of the old code with the secrets that are live. If the old values are " +
+	"still valid, or were only encrypted anew (sops rotate), set allow_changed_secrets = true instead: the version then has the secrets of its time"
+
+// refuseOtherSecrets adds an error if the target declares other secrets than the newer
+// version that is live: the plane would refuse it, when other Workers of the release
+// have gone back already. It costs no request, because pinRollback has just looked at the
+// same history. What versions do not tell is for the plane to refuse.
+func (m model) refuseOtherSecrets(ctx context.Context, p *tfkit.Plane, diags *diag.Diagnostics) {
+	if m.AllowChanged.ValueBool() || m.AllowChanged.IsUnknown() {
+		return
+	}
+	h, err := p.Client.History(ctx, m.Worker.ValueString())
+	if err != nil || h.Live() == nil {
+		return
+	}
+	is, will := h.Version(h.Live().Sole()), h.Version(m.RollbackID.ValueString())
+	if is == nil || will == nil || is.Number < will.Number || is.Marker() == "" || will.Marker() == "" || slices.Equal(is.Marking().Secrets, will.Marking().Secrets) {
+		return
+	}
+	diags.AddAttributeError(path.Root("rollback_to"), "Rollback over a change of secrets", fmt.Sprintf(
+		"Worker %q on %s: version %s, which rollback_to leads to, declares other secrets than version %s, which is live: their digests differ. "+
+			"Planes refuse to go back to secrets that have changed since (code 10220), because they may have been revoked. %s",
+		m.Worker.ValueString(), p, will.ID, is.ID, tfkit.Sentence(bothWays)))
+}

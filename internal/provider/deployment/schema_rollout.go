@@ -201,7 +201,7 @@ func rollbackAttributes() map[string]schema.Attribute {
 		"rollback_secrets": schema.StringAttribute{
 			Optional: true,
 			MarkdownDescription: "Which secrets a rollback has: `version`, those that the older version was made with, or `current`, those that are live. `current` makes a new version of the old code, " +
-				"whose secrets the plane copies; no value passes through Terraform. Default: `version`. Changed in place; it takes effect with the next `rollback_to`.",
+				"whose secrets the plane copies; no value passes through Terraform. With `version`, a plan over a change of secrets is refused where the versions tell of it, unless `allow_changed_secrets` is set. Default: `version`. Changed in place; it takes effect with the next `rollback_to`.",
 			Validators: []validator.String{stringvalidator.OneOf("version", "current")},
 		},
 		"retry_rejected": schema.StringAttribute{
