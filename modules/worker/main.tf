@@ -5,12 +5,19 @@ resource "hybridge_worker" "this" {
   force_destroy = var.force_destroy
 
   subdomain = {
-    enabled          = var.workers_dev.enabled
-    previews_enabled = var.workers_dev.previews_enabled
+    enabled          = coalesce(try(var.workers_dev.enabled, null), true)
+    previews_enabled = coalesce(try(var.workers_dev.previews_enabled, null), true)
   }
 
   observability = var.observability
   logpush       = var.logpush
+
+  lifecycle {
+    precondition {
+      condition     = length(local.mistyped) == 0
+      error_message = "Terraform would drop these members without a word: ${join(" ", local.mistyped)}"
+    }
+  }
 }
 
 resource "hybridge_worker_version" "this" {
@@ -32,7 +39,7 @@ resource "hybridge_worker_version" "this" {
 
   secrets = merge(
     { for name, secret in var.secrets : name => {
-      sops_file = secret.sops_file, key = secret.key, value_wo = null, value_wo_version = null
+      sops_file = try(secret.sops_file, null), key = try(secret.key, null), value_wo = null, value_wo_version = null
     } },
     { for name, version in var.secrets_wo_versions : name => {
       sops_file = null, key = null, value_wo = try(var.secrets_wo[name], null), value_wo_version = version

@@ -16,27 +16,14 @@ variable "plane" {
 
 variable "bundle" {
   description = "Source that is bundled with esbuild, as the attribute `bundle` of `hybridge_worker_version`. Exactly one of `bundle`, `prebuilt` and `script` is given."
-  type = object({
-    entrypoint = string
-    minify     = optional(bool)
-    sourcemap  = optional(bool)
-    define     = optional(map(string))
-    external   = optional(list(string))
-    alias      = optional(map(string))
-    tsconfig   = optional(string)
-  })
-  default = null
+  type        = any
+  default     = null
 }
 
 variable "prebuilt" {
-  description = "A directory of finished modules, for instance from `wrangler deploy --dry-run --outdir`."
-  type = object({
-    directory = string
-    main      = string
-    include   = optional(list(string))
-    exclude   = optional(list(string))
-  })
-  default = null
+  description = "A directory of finished modules, for instance from `wrangler deploy --dry-run --outdir`: `directory`, `main`, and optionally `include` and `exclude`."
+  type        = any
+  default     = null
 
   validation {
     condition     = length([for source in [var.bundle, var.prebuilt, var.script] : source if source != null]) == 1
@@ -79,22 +66,16 @@ variable "json_vars" {
 }
 
 variable "services" {
-  description = "Other Workers that this one calls, by the name of the binding. Pass the other module's `name` output, so that it is live first."
-  type = map(object({
-    worker     = string
-    entrypoint = optional(string)
-  }))
-  default = null
+  description = "Other Workers that this one calls, by the name of the binding: `worker`, and optionally `entrypoint`. Pass the other module's `name` output, so that it is live first."
+  type        = any
+  default     = null
 }
 
 variable "secrets" {
   description = "Secrets from SOPS files, by the name of the binding: `sops_file`, and `key`, the place of the value in it. No value is in a plan or in state."
-  type = map(object({
-    sops_file = string
-    key       = optional(string)
-  }))
-  default  = {}
-  nullable = false
+  type        = any
+  default     = {}
+  nullable    = false
 }
 
 variable "secrets_wo" {
@@ -137,22 +118,14 @@ variable "raw_bindings" {
 
 variable "placement" {
   description = "Where the Worker runs, as the attribute `placement` of `hybridge_worker_version`."
-  type = object({
-    mode     = optional(string)
-    region   = optional(string)
-    host     = optional(string)
-    hostname = optional(string)
-  })
-  default = null
+  type        = any
+  default     = null
 }
 
 variable "limits" {
   description = "Limits of one request, as the attribute `limits` of `hybridge_worker_version`."
-  type = object({
-    cpu_ms      = optional(number)
-    subrequests = optional(number)
-  })
-  default = null
+  type        = any
+  default     = null
 }
 
 variable "message" {
@@ -179,35 +152,16 @@ variable "live_version_id" {
 }
 
 variable "workers_dev" {
-  description = "Whether the Worker answers at its workers.dev host, and whether its versions have preview hosts."
-  type = object({
-    enabled          = optional(bool, true)
-    previews_enabled = optional(bool, true)
-  })
-  default  = {}
-  nullable = false
+  description = "Whether the Worker answers at its workers.dev host, and whether its versions have preview hosts: `enabled` and `previews_enabled`, both true unless given."
+  type        = any
+  default     = {}
+  nullable    = false
 }
 
 variable "observability" {
   description = "Logs and traces that the plane keeps, as the attribute `observability` of `hybridge_worker`. Null leaves them unmanaged."
-  type = object({
-    enabled            = bool
-    head_sampling_rate = optional(number)
-    logs = optional(object({
-      enabled            = optional(bool)
-      head_sampling_rate = optional(number)
-      invocation_logs    = optional(bool)
-      persist            = optional(bool)
-      destinations       = optional(set(string))
-    }))
-    traces = optional(object({
-      enabled            = optional(bool)
-      head_sampling_rate = optional(number)
-      persist            = optional(bool)
-      destinations       = optional(set(string))
-    }))
-  })
-  default = null
+  type        = any
+  default     = null
 }
 
 variable "logpush" {

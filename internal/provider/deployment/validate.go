@@ -78,9 +78,13 @@ func (c rolloutModel) check(ctx context.Context, diags *diag.Diagnostics) {
 	if !c.HoldAt.IsNull() && !slices.Contains(stops, c.HoldAt.ValueFloat64()) {
 		refuse(rolloutPath.AtName("hold_at"), "hold_at = %g is no step. Use the percentage of one: %v.", c.HoldAt.ValueFloat64(), stops)
 	}
+	if len(gates) > 0 && len(used) == 0 {
+		refuse(rolloutPath.AtName("gates"), "No step names any of these gates, and neither does final_gates, so every version would pass: %s. Name them there, or remove them. "+
+			"Where they seem to be named: Terraform drops a member that an object does not have, e.g. setps or final_gate, without a word.", namesOr(gates))
+	}
 	for name, g := range gates {
 		g.check(ctx, name, diags)
-		if !used[name] {
+		if !used[name] && len(used) > 0 {
 			diags.AddAttributeWarning(rolloutPath.AtName("gates").AtMapKey(name), "Gate is not used", fmt.Sprintf("No step names the gate %q, and neither does final_gates.", name))
 		}
 	}

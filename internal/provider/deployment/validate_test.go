@@ -9,8 +9,6 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/tfproto"
 )
 
-func gatesOf(g map[string]any) map[string]any { return map[string]any{"gates": g} }
-
 func TestARolloutThatCannotWorkIsRefusedBeforeThePlan(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
@@ -27,6 +25,7 @@ func TestARolloutThatCannotWorkIsRefusedBeforeThePlan(t *testing.T) {
 		"a negative bake time":  {map[string]any{"steps": []any{step(10, "-1s")}}, []string{"rollout.steps[0].bake_time", "positive duration"}},
 		"a gate that is none":   {map[string]any{"steps": []any{step(10, "1s", "helth")}}, []string{"rollout.steps[0].gates[0]", `"helth"`, "Gates: none"}},
 		"a gate named twice":    {map[string]any{"final_gates": []any{"g", "g"}}, []string{"rollout.final_gates"}},
+		"gates of no step":      {map[string]any{"gates": map[string]any{"g": map[string]any{"http": map[string]any{"path": "/"}}}}, []string{"rollout.gates", "every version would pass: g.", "drops a member"}},
 		"a hold at no step":     {map[string]any{"steps": []any{step(10, "1s")}, "hold_at": 20.0}, []string{"rollout.hold_at", "20 is no step", "[10]"}},
 		"a policy":              {map[string]any{"on_failure": "retry"}, []string{"rollout.on_failure"}},
 		"another policy":        {map[string]any{"on_interrupt": "retry"}, []string{"rollout.on_interrupt"}},
@@ -67,7 +66,7 @@ func TestARolloutThatCannotWorkIsRefusedBeforeThePlan(t *testing.T) {
 		warning string
 	}{
 		"metrics without traffic": {map[string]any{"steps": []any{step(0, "1s", "g")}, "gates": map[string]any{"g": map[string]any{"metrics": map[string]any{"max_failure_rate": 0.1}}}}, "only probes reach the version"},
-		"a gate that is not used": {gatesOf(map[string]any{"g": map[string]any{"http": map[string]any{"path": "/"}}}), "No step names the gate"},
+		"a gate that is not used": {map[string]any{"final_gates": []any{"g"}, "gates": map[string]any{"g": map[string]any{"http": map[string]any{"path": "/"}}, "h": map[string]any{"http": map[string]any{"path": "/"}}}}, "No step names the gate \"h\""},
 	} {
 		d := s.provider.Validate(t.Context(), t, kind, s.config(s.v1, tfproto.Object{"rollout": tt.rollout}))
 		if d.HasError() || !strings.Contains(d.String(), tt.warning) {
