@@ -75,7 +75,9 @@ func (m *model) decide(ctx context.Context, p *tfkit.Plane, state *model, diags 
 	m.setUnknown()
 	m.ActiveVersions = m.wanted(holdAt, before)
 	if state != nil && m.ActiveVersions.Equal(state.ActiveVersions) {
-		m.keepLive(*state)
+		if !m.judgeAgain(ctx, p, *state, diags) {
+			m.keepLive(*state)
+		}
 		return
 	}
 	if p == nil || m.Worker.IsUnknown() || m.target().IsUnknown() {
@@ -90,11 +92,11 @@ func (m *model) decide(ctx context.Context, p *tfkit.Plane, state *model, diags 
 		return
 	case rejection != nil && state != nil:
 		m.keepLive(*state)
-		m.warnRejected(rejection, p, diags)
+		m.warnRejected(ctx, rejection, p, diags)
 		return
 	case rejection != nil:
 		m.ActiveVersions = types.MapUnknown(types.Float64Type)
-		m.warnRejected(rejection, p, diags)
+		m.warnRejected(ctx, rejection, p, diags)
 		return
 	}
 	m.checkVersion(ctx, p, diags)

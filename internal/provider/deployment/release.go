@@ -26,6 +26,8 @@ type release struct {
 	config   model  // only here are write-only values
 	state    *model // what the plan has seen; nil for a Create
 	diags    *diag.Diagnostics
+	first    bool            // the target is the first version that the Worker serves
+	lenient  map[string]bool // metrics gates that the first version may pass untold
 }
 
 // run makes the target live, or keeps what is, and writes what is live into the plan's
@@ -55,7 +57,7 @@ func (r *release) run(ctx context.Context) (known bool) {
 			return false
 		}
 		if rejection != nil {
-			m.warnRejected(rejection, r.plane, r.diags)
+			m.warnRejected(ctx, rejection, r.plane, r.diags)
 			return r.saveLive(ctx, nil, false)
 		}
 	}
@@ -188,7 +190,7 @@ func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, d
 		return nil, false
 	}
 	live := history.Live()
-	if live != nil && live.Only() == m.target().ValueString() && r.state != nil {
+	if live != nil && live.Only() == m.target().ValueString() && r.state != nil && !m.retries(r.state) {
 		m.setLive(live, r.plane.AccountID)
 		return nil, true
 	}
@@ -196,6 +198,7 @@ func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, d
 		r.failed(ctx, err)
 		return nil, false
 	}
+	r.first, r.lenient = isFirst(history, m.target().ValueString()), map[string]bool{}
 	base, ok := r.settle(ctx, history)
 	if !ok {
 		return nil, false
@@ -244,6 +247,11 @@ func (r *release) drive(ctx context.Context, d *driver, steps rolloutModel) bool
 			r.diags.AddWarning(failure.Summary(), failure.Detail()+"\n\nThe next apply will try the version again.")
 		}
 	}
+	if err := d.accept(ctx, outcome); err != nil {
+		failure := r.plan.attempt("mark the accepted version of the", r.plane).Failed(err)
+		r.diags.AddWarning(failure.Summary(), failure.Detail()+"\n\nThe version has passed its gates, but the next plan takes it for rejected still.")
+	}
+	r.warnUntold(outcome)
 	known := r.saveLive(ctx, d.seen, outcome.State == rollout.Unknown || outcome.State == rollout.Overtaken)
 	r.explain(ctx, outcome, d.plan, d, errors.Is(running.Err(), context.DeadlineExceeded))
 	if d.unreported {

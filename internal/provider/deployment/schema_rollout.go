@@ -156,7 +156,7 @@ func gateAttributes(duration func(string) schema.StringAttribute) map[string]sch
 				},
 				"on_inconclusive": schema.StringAttribute{
 					Optional: true, Validators: []validator.String{stringvalidator.OneOf("fail", "pass")},
-					MarkdownDescription: "What too few requests, or no metrics, mean at the end of the step: `fail` or `pass`. Default: `fail`.",
+					MarkdownDescription: "What too few requests, or no metrics, mean at the end of the step: `fail` or `pass`. Default: `fail`, but `pass` with a warning for the first version of a Worker, which nobody can have visited.",
 				},
 				"settle": duration(fmt.Sprintf("How long to wait for the metrics of a step after its bake time. Default: `%s` on Cloudflare, `%s` on a self-hosted plane.", gate.DefaultEdgeSettle, gate.DefaultPlaneSettle)),
 			},
@@ -207,7 +207,7 @@ func rollbackAttributes() map[string]schema.Attribute {
 		"retry_rejected": schema.StringAttribute{
 			Optional: true,
 			MarkdownDescription: "Id of a rejected version that may be tried once more. A version that failed a gate, or that somebody went back from, is rejected: it is not deployed again until its " +
-				"content changes or this names it. Default: none. Changed in place.",
+				"content changes or this names it. One that stayed live, because it is the Worker's first or by `on_failure`, is judged again where it is. Default: none. Changed in place.",
 			Validators: []validator.String{VersionID()},
 		},
 		"burned_secrets": schema.SetAttribute{

@@ -41,6 +41,10 @@ func (p *Plane) String() string {
 	return describePlane(p.Name) + " (" + p.Client.BaseURL() + ")"
 }
 
+// WorkerName is the name of a Worker, for diagnostics, also where the configuration has
+// its id: as far as this process has seen it, because a diagnostic is worth no request.
+func (p *Plane) WorkerName(idOrName string) string { return p.Client.KnownName(idOrName) }
+
 func describePlane(name string) string {
 	if name == DefaultPlane {
 		return "the default plane"
