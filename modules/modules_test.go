@@ -54,15 +54,17 @@ func TestWorkerRefusesBadInput(t *testing.T) {
 		variables map[string]string
 		want      string // empty: the plan succeeds
 	}{
-		"good input":              {nil, ""},
-		"name in capitals":        {map[string]string{"name": "API"}, "A Worker's name has 1 to 63 lower-case letters"},
-		"date in words":           {map[string]string{"compatibility_date": "today"}, "written as YYYY-MM-DD"},
-		"two sources of code":     {map[string]string{"bundle": `{ entrypoint = "index.js" }`}, "exactly one source of code"},
-		"secrets":                 {map[string]string{"secrets_wo": `{ A = "a-secret-value" }`, "secrets_wo_versions": `{ A = "1" }`}, ""},
-		"secret without version":  {map[string]string{"secrets_wo": `{ A = "a-secret-value" }`}, "needs its entry in secrets_wo_versions"},
-		"version without secret":  {map[string]string{"secrets_wo_versions": `{ A = "1" }`}, "it has no value"},
-		"version id that is none": {map[string]string{"live_version_id": "latest"}, "A version id is a UUID"},
-		"secrets of no time":      {map[string]string{"rollback_secrets": "todays"}, `rollback_secrets is "version" or "current"`},
+		"good input":                 {nil, ""},
+		"name in capitals":           {map[string]string{"name": "API"}, "A Worker's name has 1 to 255 lower-case letters"},
+		"a name too long for a host": {map[string]string{"name": strings.Repeat("a", 64)}, "at most 63 characters"},
+		"a long name without a host": {map[string]string{"name": strings.Repeat("a", 64), "workers_dev": `{ enabled = false, previews_enabled = false }`}, ""},
+		"date in words":              {map[string]string{"compatibility_date": "today"}, "written as YYYY-MM-DD"},
+		"two sources of code":        {map[string]string{"bundle": `{ entrypoint = "index.js" }`}, "exactly one source of code"},
+		"secrets":                    {map[string]string{"secrets_wo": `{ A = "a-secret-value" }`, "secrets_wo_versions": `{ A = "1" }`}, ""},
+		"secret without version":     {map[string]string{"secrets_wo": `{ A = "a-secret-value" }`}, "needs its entry in secrets_wo_versions"},
+		"version without secret":     {map[string]string{"secrets_wo_versions": `{ A = "1" }`}, "it has no value"},
+		"version id that is none":    {map[string]string{"live_version_id": "latest"}, "A version id is a UUID"},
+		"secrets of no time":         {map[string]string{"rollback_secrets": "todays"}, `rollback_secrets is "version" or "current"`},
 
 		"a gate that judges":        {map[string]string{"rollout": `{ steps = [{ percentage = 0, gates = ["h"] }, { percentage = 10, bake_time = "1m" }], gates = { h = { http = { path = "/", body_contains = "ok" } } } }`}, ""},
 		"nulls":                     {map[string]string{"rollout": `{ steps = null, gates = null }`, "workers_dev": `{ enabled = null }`, "services": "null"}, ""},

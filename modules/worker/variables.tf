@@ -1,10 +1,15 @@
 variable "name" {
-  description = "Name of the Worker, unique in its account: lower-case letters, digits, `-` and `_`, at most 63 characters."
+  description = "Name of the Worker, unique in its account: lower-case letters, digits, `-` and `_`, at most 63 characters where `workers_dev` is enabled, which makes it a part of a host, and 255 otherwise."
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$", var.name))
-    error_message = "A Worker's name has 1 to 63 lower-case letters, digits, hyphens and underscores, and begins and ends with a letter or digit."
+    condition     = can(regex("^[a-z0-9_]([a-z0-9_-]{0,253}[a-z0-9_])?$", var.name))
+    error_message = "A Worker's name has 1 to 255 lower-case letters, digits, hyphens and underscores, and neither begins nor ends with a hyphen."
+  }
+
+  validation {
+    condition     = length(var.name) <= 63 || !coalesce(try(var.workers_dev.enabled, null), true)
+    error_message = "With workers_dev enabled, the name is a part of the Worker's host, and has at most 63 characters."
   }
 }
 

@@ -51,8 +51,10 @@ func (r *release) explain(ctx context.Context, o rollout.Outcome, plan rollout.P
 		b.WriteString("the run was interrupted.\n")
 	case o.Err != nil && !errors.Is(o.Err, rollout.ErrMoved):
 		b.WriteString(r.plan.attempt("create", r.plane).Failed(o.Err).Detail() + "\n")
+	case o.State == rollout.Overtaken:
+		b.WriteString("another deployment came in between.\n")
 	default:
-		b.WriteString("it did not end as wanted.\n")
+		b.WriteString("it could not go on.\n")
 	}
 	fmt.Fprintf(&b, "\n%s\n", text)
 	if o.Failed != nil && o.State == rollout.RolledBack {

@@ -70,7 +70,7 @@ func (m *model) decide(ctx context.Context, p *tfkit.Plane, state *model, diags 
 	if m.isRollback() && state != nil && !m.VersionID.Equal(state.VersionID) {
 		diags.AddAttributeWarning(path.Root("version_id"), "Version is not deployed", fmt.Sprintf(
 			"Worker %q is held at an earlier version by rollback_to = %q. The new version is uploaded, and goes live once rollback_to is removed.",
-			m.Worker.ValueString(), m.RollbackTo.ValueString()))
+			p.WorkerName(m.Worker.ValueString()), m.RollbackTo.ValueString()))
 	}
 	m.setUnknown()
 	m.ActiveVersions = m.wanted(holdAt, before)
@@ -148,5 +148,5 @@ func (m model) noSuchVersion(p *tfkit.Plane, diags *diag.Diagnostics) {
 	diags.AddAttributeError(path.Root("version_id"), "Version does not exist", fmt.Sprintf(
 		"Worker %q on %s has no version %s: it was never uploaded there, was deleted, or belongs to another Worker. Use the id of a "+
 			"hybridge_worker_version of this Worker, or one that the data source hybridge_worker_versions lists.",
-		m.Worker.ValueString(), p, m.target().ValueString()))
+		p.WorkerName(m.Worker.ValueString()), p, m.target().ValueString()))
 }

@@ -124,7 +124,7 @@ func (r *release) failed(ctx context.Context, err error) {
 func (r *release) deployedOtherwise(d cloudflare.Deployment) {
 	r.diags.AddError("Plane deployed something else", fmt.Sprintf(
 		"Worker %q on %s was to serve version %s alone, but the plane answered with this deployment:\n\n%s",
-		r.plan.Worker.ValueString(), r.plane, r.plan.target().ValueString(), describe(d)))
+		r.plane.WorkerName(r.plan.Worker.ValueString()), r.plane, r.plan.target().ValueString(), describe(d)))
 }
 
 // saveLive writes what is live: what was seen last, unless that is not known or in
@@ -189,6 +189,7 @@ func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, d
 		r.diags.Append(m.attempt("create", r.plane).Failed(err))
 		return nil, false
 	}
+	r.first, r.lenient = isFirst(history, m.target().ValueString()), map[string]bool{}
 	live := history.Live()
 	if live != nil && live.Only() == m.target().ValueString() && r.state != nil && !m.retries(r.state) {
 		m.setLive(live, r.plane.AccountID)
@@ -198,7 +199,6 @@ func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, d
 		r.failed(ctx, err)
 		return nil, false
 	}
-	r.first, r.lenient = isFirst(history, m.target().ValueString()), map[string]bool{}
 	base, ok := r.settle(ctx, history)
 	if !ok {
 		return nil, false
@@ -257,7 +257,7 @@ func (r *release) drive(ctx context.Context, d *driver, steps rolloutModel) bool
 	if d.unreported {
 		r.diags.AddWarning("End of the rollout could not be reported", fmt.Sprintf(
 			"Worker %q on %s: the plane does not know that the rollout %s has ended. It takes it for abandoned, and may do what on_interrupt says within 15 seconds. "+
-				"Run terraform plan afterwards: it shows what is live.", r.plan.Worker.ValueString(), r.plane, d.id))
+				"Run terraform plan afterwards: it shows what is live.", r.plane.WorkerName(r.plan.Worker.ValueString()), r.plane, d.id))
 	}
 	if outcome.State == rollout.Succeeded && !r.diags.HasError() {
 		r.prune(ctx)

@@ -82,7 +82,7 @@ func (m model) failed(ctx context.Context, err error, p *tfkit.Plane) diag.Diagn
 	return diag.NewErrorDiagnostic("Live deployment has not been seen by the plan", fmt.Sprintf(
 		"Nothing was deployed: Worker %q on %s serves a deployment that this apply would replace unseen.\n\n%s\n\n%s\n\n"+
 			"To deploy over whatever is live, set overwrite_unseen = true.",
-		m.Worker.ValueString(), p, live, remedy))
+		p.WorkerName(m.Worker.ValueString()), p, live, remedy))
 }
 
 // somebody says who did it, and with what.

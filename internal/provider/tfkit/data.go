@@ -43,7 +43,12 @@ func (p *Plane) String() string {
 
 // WorkerName is the name of a Worker, for diagnostics, also where the configuration has
 // its id: as far as this process has seen it, because a diagnostic is worth no request.
-func (p *Plane) WorkerName(idOrName string) string { return p.Client.KnownName(idOrName) }
+func (p *Plane) WorkerName(idOrName string) string {
+	if p == nil {
+		return idOrName
+	}
+	return p.Client.KnownName(idOrName)
+}
 
 func describePlane(name string) string {
 	if name == DefaultPlane {

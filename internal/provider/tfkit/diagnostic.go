@@ -64,7 +64,11 @@ func (a Attempt) object() string {
 	if a.Name == "" {
 		return a.Kind
 	}
-	return fmt.Sprintf("%s %q", a.Kind, a.Name)
+	name := a.Name
+	if a.Plane != nil && cloudflare.LooksLikeID(name) {
+		name = a.Plane.WorkerName(name)
+	}
+	return fmt.Sprintf("%s %q", a.Kind, name)
 }
 
 // explain says what the plane answered, and what to do about it in general.
