@@ -70,6 +70,7 @@ resource "hybridge_worker_deployment" "this" {
   rollback_to      = var.rollback_to
   rollback_secrets = var.rollback_secrets
   retry_rejected   = var.retry_rejected
+  on_rejected      = var.on_rejected
   burned_secrets   = var.burned_secrets
   keep_versions    = var.keep_versions
 

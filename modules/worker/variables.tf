@@ -210,6 +210,12 @@ variable "retry_rejected" {
   default     = null
 }
 
+variable "on_rejected" {
+  description = "What a plan does that wants a rejected version: `warn` keeps what is live and goes on, `fail` is an error, so that a pipeline stays red. Null is `warn`."
+  type        = string
+  default     = null
+}
+
 variable "burned_secrets" {
   description = "Digests of secrets that have leaked: no version that declares one of them is deployed."
   type        = set(string)

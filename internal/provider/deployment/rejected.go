@@ -46,7 +46,7 @@ func (m model) judgeAgain(ctx context.Context, p *tfkit.Plane, state model, diag
 	return false
 }
 
-// warnRejected says that what is live is kept.
+// warnRejected says that what is live is kept: as an error where on_rejected wants one.
 func (m model) warnRejected(ctx context.Context, r *cloudflare.Rejection, p *tfkit.Plane, diags *diag.Diagnostics) {
 	why := "somebody went back from it"
 	if r.Gate != "" {
@@ -57,17 +57,17 @@ func (m model) warnRejected(ctx context.Context, r *cloudflare.Rejection, p *tfk
 		live = now
 	}
 	worker := fmt.Sprintf("Worker %q on %s", p.WorkerName(m.Worker.ValueString()), p)
+	text := fmt.Sprintf("%s: version %s is not deployed, because %s. What is live stays:\n\n%s\n\n"+
+		"Change the code, and the new version is rolled out. To try this one again, set retry_rejected = %q.", worker, r.VersionID, why, describe(*live), r.VersionID)
 	if live.Serves(r.VersionID) {
-		diags.AddAttributeWarning(path.Root("version_id"), "Version is rejected", fmt.Sprintf(
-			"%s: version %s was rejected, because %s, and is live all the same: the first version of a Worker has nothing to go back to, and on_failure = \"hold\" leaves what is live. It stays as it is:\n\n%s\n\n"+
-				"Change the code, and the new version is rolled out. To have this one judged again, set retry_rejected = %q.",
-			worker, r.VersionID, why, describe(*live), r.VersionID))
+		text = fmt.Sprintf("%s: version %s was rejected, because %s, and is live all the same: the first version of a Worker has nothing to go back to, and on_failure = \"hold\" leaves what is live. It stays as it is:\n\n%s\n\n"+
+			"Change the code, and the new version is rolled out. To have this one judged again, set retry_rejected = %q.", worker, r.VersionID, why, describe(*live), r.VersionID)
+	}
+	if m.OnRejected.ValueString() == "fail" {
+		diags.AddAttributeError(path.Root("version_id"), "Version is rejected", text+" Or set rollback_to, if what is live is meant. This is an error because of on_rejected = \"fail\".")
 		return
 	}
-	diags.AddAttributeWarning(path.Root("version_id"), "Version is rejected", fmt.Sprintf(
-		"%s: version %s is not deployed, because %s. What is live stays:\n\n%s\n\n"+
-			"Change the code, and the new version is rolled out. To try this one again, set retry_rejected = %q.",
-		worker, r.VersionID, why, describe(*live), r.VersionID))
+	diags.AddAttributeWarning(path.Root("version_id"), "Version is rejected", text)
 }
 
 // accept takes back that the target is rejected, where it has passed this time without

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/tfproto"
 )
 
@@ -116,4 +117,31 @@ func TestARejectedVersionThatIsLiveIsSaidToBeLive(t *testing.T) {
 	if lost, d := run(tfproto.State{Type: kind}, config(nil)); len(d) > 0 || lost.Object == nil {
 		t.Errorf("after the state was lost: %s", d)
 	}
+}
+
+// A pipeline that runs again stays red where it is told to, until somebody decides.
+func TestARejectedVersionFailsThePlansThatAreToldTo(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	red := tfproto.Object{"on_rejected": "fail"}
+	state := s.applied(tfproto.State{Type: kind}, s.config(s.v1, red))
+	state = s.applied(state, s.config(s.v2, red))
+	s.foreign("it was bad", cloudflare.Share{VersionID: s.v1, Percentage: 100})
+	for _, prior := range []tfproto.State{state, {Type: kind}} {
+		s.restart()
+		if prior.Object != nil {
+			prior = s.read(prior)
+		}
+		_, d := s.provider.Plan(t.Context(), t, prior, s.config(s.v2, red))
+		for _, part := range []string{"Version is rejected", "version_id", "it was bad", "retry_rejected", `on_rejected = "fail"`} {
+			if !d.HasError() || !strings.Contains(d.String(), part) {
+				t.Errorf("the plan lacks %q: %s", part, d)
+			}
+		}
+	}
+	// Whoever says that the old one is meant has a green pipeline again; so has a new version.
+	state = s.applied(state, s.config(s.v2, red, tfproto.Object{"rollback_to": s.v1}))
+	s.wantKept(state, s.config(s.v2, red, tfproto.Object{"rollback_to": s.v1}))
+	v3 := s.upload(s.worker, "three")
+	s.wantKept(s.applied(state, s.config(v3, red)), s.config(v3, red))
 }

@@ -58,7 +58,7 @@ func (r *release) run(ctx context.Context) (known bool) {
 		}
 		if rejection != nil {
 			m.warnRejected(ctx, rejection, r.plane, r.diags)
-			return r.saveLive(ctx, nil, false)
+			return r.saveLive(ctx, nil, false) && (r.state != nil || !r.diags.HasError())
 		}
 	}
 	steps := m.rollout(ctx, r.diags)

@@ -210,6 +210,12 @@ func rollbackAttributes() map[string]schema.Attribute {
 				"content changes or this names it. One that stayed live, because it is the Worker's first or by `on_failure`, is judged again where it is. Default: none. Changed in place.",
 			Validators: []validator.String{VersionID()},
 		},
+		"on_rejected": schema.StringAttribute{
+			Optional: true,
+			MarkdownDescription: "What a plan does that wants a rejected version: `warn` keeps what is live and goes on, so that a pipeline that nobody watches stays green with the old code; " +
+				"`fail` is an error, so that it stays red until the content changes, `retry_rejected` names the version, or `rollback_to` says that the old one is meant. Default: `warn`. Changed in place, without a request.",
+			Validators: []validator.String{stringvalidator.OneOf("warn", "fail")},
+		},
 		"burned_secrets": schema.SetAttribute{
 			Optional: true, ElementType: types.StringType,
 			MarkdownDescription: "Digests of secrets that have leaked, as `secret_digests` of hybridge_worker_version has them. No version that declares one of them is deployed, neither by `version_id` nor by `rollback_to`, " +
