@@ -64,7 +64,9 @@ func TestWorkerRefusesBadInput(t *testing.T) {
 		"secret without version":     {map[string]string{"secrets_wo": `{ A = "a-secret-value" }`}, "needs its entry in secrets_wo_versions"},
 		"version without secret":     {map[string]string{"secrets_wo_versions": `{ A = "1" }`}, "it has no value"},
 		"version id that is none":    {map[string]string{"live_version_id": "latest"}, "A version id is a UUID"},
-		"a rejection that passes": {map[string]string{"on_rejected": "ignore"}, `must be one of`},
+		"a gate without previews":    {map[string]string{"workers_dev": `{ previews_enabled = false }`, "rollout": `{ final_gates = ["h"], gates = { h = { http = { path = "/" } } } }`}, "ask the preview URL of a version: h."},
+		"a gate by header":           {map[string]string{"workers_dev": `{ previews_enabled = false }`, "rollout": `{ final_gates = ["h"], gates = { h = { http = { path = "/", version_header = "X-Version" } } } }`}, ""},
+		"a rejection that passes":    {map[string]string{"on_rejected": "ignore"}, `must be one of`},
 		"secrets of no time":         {map[string]string{"rollback_secrets": "todays"}, `rollback_secrets is "version" or "current"`},
 
 		"a gate that judges":        {map[string]string{"rollout": `{ steps = [{ percentage = 0, gates = ["h"] }, { percentage = 10, bake_time = "1m" }], gates = { h = { http = { path = "/", body_contains = "ok" } } } }`}, ""},

@@ -17,6 +17,10 @@ resource "hybridge_worker" "this" {
       condition     = length(local.mistyped) == 0
       error_message = "Terraform would drop these members without a word: ${join(" ", local.mistyped)}"
     }
+    precondition {
+      condition     = coalesce(try(var.workers_dev.previews_enabled, null), true) || length(local.probing) == 0
+      error_message = "These gates ask the preview URL of a version: ${join(", ", local.probing)}. Leave workers_dev.previews_enabled true, or set version_header and let the Worker name its version."
+    }
   }
 }
 

@@ -48,6 +48,9 @@ locals {
     ]], [])),
   )
 
+  # The gates that need preview URLs.
+  probing = try([for name, gate in var.rollout.gates : name if try(gate.http, null) != null && try(gate.http.version_header, null) == null], [])
+
   mistyped = flatten([for object in local.written : [
     for name in setsubtract(object.names, local.members[object.as]) :
     "${object.at} has no ${name}, only ${join(", ", local.members[object.as])}."

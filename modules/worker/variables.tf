@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the Worker, unique in its account: lower-case letters, digits, `-` and `_`, at most 63 characters where `workers_dev` is enabled, which makes it a part of a host, and 255 otherwise."
+  description = "Name of the Worker, unique in its account: lower-case letters, digits, `-` and `_`, at most 63 characters where `workers_dev` makes it a part of a host, and 255 where both of it are off."
   type        = string
 
   validation {
@@ -8,8 +8,8 @@ variable "name" {
   }
 
   validation {
-    condition     = length(var.name) <= 63 || !coalesce(try(var.workers_dev.enabled, null), true)
-    error_message = "With workers_dev enabled, the name is a part of the Worker's host, and has at most 63 characters."
+    condition     = length(var.name) <= 63 || !coalesce(try(var.workers_dev.enabled, null), true) && !coalesce(try(var.workers_dev.previews_enabled, null), true)
+    error_message = "With workers_dev, the name is a part of a host, and has at most 63 characters. Shorten it, or disable both of workers_dev."
   }
 }
 

@@ -50,6 +50,9 @@ func (r *deploymentResource) ModifyPlan(ctx context.Context, req resource.Modify
 	}
 	plan.checkRollout(ctx, r.Data, p, &resp.Diagnostics)
 	plan.decide(ctx, p, state, &resp.Diagnostics)
+	if plan.ID.IsUnknown() && !plan.isRollback() {
+		plan.checkPreviews(ctx, r.Data, p, &resp.Diagnostics)
+	}
 	if resp.Diagnostics.HasError() {
 		return
 	}

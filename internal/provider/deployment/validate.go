@@ -184,6 +184,29 @@ func (m model) checkRollout(ctx context.Context, data *tfkit.Data, p *tfkit.Plan
 	}
 }
 
+// checkPreviews refuses gates that would ask a preview URL of a Worker that this run plans
+// without any: the apply would find that out with the new version uploaded.
+func (m model) checkPreviews(ctx context.Context, data *tfkit.Data, p *tfkit.Plane, diags *diag.Diagnostics) {
+	if p == nil || m.Worker.IsUnknown() || !m.rolloutKnown(ctx) || !data.PlannedWithoutPreviews(p.Name, m.Worker.ValueString()) {
+		return
+	}
+	c := m.rollout(ctx, diags)
+	if c == nil {
+		return
+	}
+	used := texts(ctx, c.FinalGates, diags)
+	for _, s := range c.steps(ctx, diags) {
+		used = append(used, texts(ctx, s.Gates, diags)...)
+	}
+	for name, g := range c.gates(ctx, diags) {
+		if g.HTTP != nil && g.HTTP.VersionHeader.IsNull() && slices.Contains(used, name) {
+			diags.AddAttributeError(gatePath(name, "http"), "Invalid gate", fmt.Sprintf(
+				"gates[%q]: it asks the version's preview URL, and versions of Worker %q on %s have none. Set subdomain = { previews_enabled = true } on the hybridge_worker, "+
+					"or set version_header and let the Worker name its version.", name, p.WorkerName(m.Worker.ValueString()), p))
+		}
+	}
+}
+
 // scalarIn checks without a key that a file holds an encrypted value there.
 func scalarIn(store *sealed.Store, s *signingSecretModel) error {
 	key, err := sealed.ParsePath(s.Key.ValueString())
