@@ -5,11 +5,20 @@
 package modules_test
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/schemajson"
 	"github.com/hybridge/terraform-provider-hybridge/internal/stage"
 )
 
@@ -45,19 +54,41 @@ func TestWorkerRefusesBadInput(t *testing.T) {
 		variables map[string]string
 		want      string // empty: the plan succeeds
 	}{
-		"good input":              {nil, ""},
-		"name in capitals":        {map[string]string{"name": "API"}, "A Worker's name has 1 to 63 lower-case letters"},
-		"date in words":           {map[string]string{"compatibility_date": "today"}, "written as YYYY-MM-DD"},
-		"two sources of code":     {map[string]string{"bundle": `{ entrypoint = "index.js" }`}, "exactly one source of code"},
-		"secrets":                 {map[string]string{"secrets_wo": `{ A = "a-secret-value" }`, "secrets_wo_versions": `{ A = "1" }`}, ""},
-		"secret without version":  {map[string]string{"secrets_wo": `{ A = "a-secret-value" }`}, "needs its entry in secrets_wo_versions"},
-		"version without secret":  {map[string]string{"secrets_wo_versions": `{ A = "1" }`}, "it has no value"},
-		"version id that is none": {map[string]string{"live_version_id": "latest"}, "A version id is a UUID"},
+		"good input":                 {nil, ""},
+		"name in capitals":           {map[string]string{"name": "API"}, "A Worker's name has 1 to 255 lower-case letters"},
+		"a name too long for a host": {map[string]string{"name": strings.Repeat("a", 64)}, "at most 63 characters"},
+		"a long name without a host": {map[string]string{"name": strings.Repeat("a", 64), "workers_dev": `{ enabled = false, previews_enabled = false }`}, ""},
+		"date in words":              {map[string]string{"compatibility_date": "today"}, "written as YYYY-MM-DD"},
+		"two sources of code":        {map[string]string{"bundle": `{ entrypoint = "index.js" }`}, "exactly one source of code"},
+		"secrets":                    {map[string]string{"secrets_wo": `{ A = "a-secret-value" }`, "secrets_wo_versions": `{ A = "1" }`}, ""},
+		"secret without version":     {map[string]string{"secrets_wo": `{ A = "a-secret-value" }`}, "needs its entry in secrets_wo_versions"},
+		"version without secret":     {map[string]string{"secrets_wo_versions": `{ A = "1" }`}, "it has no value"},
+		"version id that is none":    {map[string]string{"live_version_id": "latest"}, "A version id is a UUID"},
+		"a gate without previews":    {map[string]string{"workers_dev": `{ previews_enabled = false }`, "rollout": `{ final_gates = ["h"], gates = { h = { http = { path = "/" } } } }`}, "ask the preview URL of a version: h."},
+		"a gate by header":           {map[string]string{"workers_dev": `{ previews_enabled = false }`, "rollout": `{ final_gates = ["h"], gates = { h = { http = { path = "/", version_header = "X-Version" } } } }`}, ""},
+		"a rejection that passes":    {map[string]string{"on_rejected": "ignore"}, `must be one of`},
+		"secrets of no time":         {map[string]string{"rollback_secrets": "todays"}, `rollback_secrets is "version" or "current"`},
+
+		"a gate that judges":        {map[string]string{"rollout": `{ steps = [{ percentage = 0, gates = ["h"] }, { percentage = 10, bake_time = "1m" }], gates = { h = { http = { path = "/", body_contains = "ok" } } } }`}, ""},
+		"nulls":                     {map[string]string{"rollout": `{ steps = null, gates = null }`, "workers_dev": `{ enabled = null }`, "services": "null"}, ""},
+		"a gate that looks away":    {map[string]string{"rollout": `{ steps = [{ percentage = 0, gates = ["h"] }], gates = { h = { http = { path = "/", body_contain = "ok" } } } }`}, `rollout.gates["h"].http has no body_contain, only body_contains,`},
+		"a rollout without steps":   {map[string]string{"rollout": `{ setps = [{ percentage = 10 }] }`}, "rollout has no setps, only"},
+		"a step without gates":      {map[string]string{"rollout": `{ steps = [{ percentage = 5 }, { percentage = 10, gate = ["h"] }] }`}, "rollout.steps[1] has no gate, only bake_time, gates, percentage."},
+		"a kind of gate":            {map[string]string{"rollout": `{ gates = { h = { htpp = { path = "/" } } } }`}, `rollout.gates["h"] has no htpp,`},
+		"metrics that look away":    {map[string]string{"rollout": `{ gates = { m = { metrics = { max_p99 = "1s", max_failures = 1 } } } }`}, `rollout.gates["m"].metrics has no max_failures,`},
+		"a signing secret":          {map[string]string{"rollout": `{ gates = { w = { webhook = { url = "https://a.example", signing_secret = { sopsfile = "x" } } } } }`}, `rollout.gates["w"].webhook.signing_secret has no sopsfile,`},
+		"workers_dev that stays on": {map[string]string{"workers_dev": `{ enabld = false }`}, "workers_dev has no enabld, only enabled, previews_enabled."},
+		"an option of the bundle":   {map[string]string{"script": "", "bundle": `{ entrypoint = "index.js", minfy = true }`}, "bundle has no minfy,"},
+		"a service's entrypoint":    {map[string]string{"services": `{ API = { worker = "api", entypoint = "Admin" } }`}, `services["API"] has no entypoint,`},
+		"a secret's key":            {map[string]string{"secrets": `{ A = { sops_file = "prod.enc.yaml", kye = "a" } }`}, `secrets["A"] has no kye,`},
+		"logs that are not kept":    {map[string]string{"observability": `{ enabled = true, logs = { persit = true } }`}, "observability.logs has no persit,"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			variables := maps.Clone(good)
+			maps.Copy(variables, test.variables)
 			args := []string{"plan", "-no-color"}
-			for _, variables := range []map[string]string{good, test.variables} {
-				for variable, value := range variables {
+			for variable, value := range variables {
+				if value != "" {
 					args = append(args, "-var="+variable+"="+value)
 				}
 			}
@@ -75,5 +106,83 @@ func TestWorkerRefusesBadInput(t *testing.T) {
 				t.Errorf("the output holds a secret:\n%s", out)
 			}
 		})
+	}
+}
+
+// TestWorkerKnowsTheMembersOfTheResources: what the module takes for mistyped is what
+// the resources do not have.
+func TestWorkerKnowsTheMembersOfTheResources(t *testing.T) {
+	t.Parallel()
+	text, err := schemajson.Marshal(t.Context(), "hybridge", provider.Server("test", os.Getenv)())
+	if err != nil {
+		t.Fatal(err)
+	}
+	type attributes map[string]struct {
+		Nested *struct {
+			Mode       string          `json:"nesting_mode"`
+			Attributes json.RawMessage `json:"attributes"`
+		} `json:"nested_type"`
+	}
+	var all struct {
+		Providers map[string]struct {
+			Resources map[string]struct {
+				Block struct{ Attributes attributes }
+			} `json:"resource_schemas"`
+		} `json:"provider_schemas"`
+	}
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{}
+	var walk func(at string, a attributes)
+	walk = func(at string, a attributes) {
+		for name, attribute := range a {
+			if attribute.Nested == nil {
+				continue
+			}
+			var members attributes
+			if err := json.Unmarshal(attribute.Nested.Attributes, &members); err != nil {
+				t.Fatal(err)
+			}
+			here := at + name
+			if attribute.Nested.Mode != "single" {
+				here += "[*]"
+			}
+			want[here] = slices.Sorted(maps.Keys(members))
+			walk(here+".", members)
+		}
+	}
+	for _, p := range all.Providers {
+		for _, kind := range []string{"hybridge_worker", "hybridge_worker_version", "hybridge_worker_deployment"} {
+			walk("", p.Resources[kind].Block.Attributes)
+		}
+	}
+	// The module has its own names, and its own way to hand values over.
+	want["workers_dev"] = want["subdomain"]
+	want["secrets[*]"] = []string{"key", "sops_file"}
+	delete(want, "subdomain")
+	delete(want, "timeouts")
+
+	file, diags := hclparse.NewParser().ParseHCLFile(filepath.Join("worker", "members.tf"))
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	content, _, diags := file.Body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "locals"}}})
+	if diags.HasErrors() || len(content.Blocks) != 1 {
+		t.Fatal("members.tf does not have its locals")
+	}
+	locals, _ := content.Blocks[0].Body.JustAttributes()
+	value, diags := locals["members"].Expr.Value(nil)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	got := map[string][]string{}
+	for at, names := range value.AsValueMap() {
+		for _, name := range names.AsValueSlice() {
+			got[at] = append(got[at], name.AsString())
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("members.tf (-what the resources have +what it has):\n%s", diff)
 	}
 }

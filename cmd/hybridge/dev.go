@@ -53,9 +53,9 @@ a URL is what "hybridge tunnel test" says.
 
 At the first start it makes an account and a token, which stay in the data
 directory. Once ready it prints the exports that point Terraform, OpenTofu and
-wrangler at it, and writes them to the file named by --env-file. That file
-carries the token: only its owner can read it, it appears whole, and it is
-removed when the plane stops. A port of 0 takes a free one.
+wrangler at it, or, with --env-file, writes them to that file and prints the line
+that reads it. They carry the token: only its owner can read the file, it appears
+whole, and it is removed when the plane stops. A port of 0 takes a free one.
 
 It runs until SIGINT or SIGTERM, lets requests in flight end (10 s at most), and
 exits with 0; a second signal ends it at once. All Workers are back at the next
@@ -190,7 +190,7 @@ func dev(p process, f devFlags, argv []string) error {
 	if len(argv) > 0 {
 		return runBeside(p, a, argv, vars, signals, log)
 	}
-	fmt.Fprintf(p.stdout, "# Workers answer at http://<name>.%s.%s:%s/\n%s", id.Subdomain, agent.LocalDomain, portOf(a.Addresses().Ingress), exportLines(vars))
+	fmt.Fprintf(p.stdout, "# Workers answer at http://<name>.%s.%s:%s/\n%s", id.Subdomain, agent.LocalDomain, portOf(a.Addresses().Ingress), exports.shown(vars))
 	select {
 	case s := <-signals:
 		return stop(a, signals, log, s)

@@ -37,7 +37,11 @@ remedy. It changes nothing. The exit code is 1 if the agent could not run.`,
 				return err
 			}
 			if wrong > 0 {
-				return &exitError{exitFailure, fmt.Errorf("%d findings keep the agent from running", wrong)}
+				what := "findings keep"
+				if wrong == 1 {
+					what = "finding keeps"
+				}
+				return &exitError{exitFailure, fmt.Errorf("%d %s the agent from running", wrong, what)}
 			}
 			return nil
 		},

@@ -88,6 +88,15 @@ func (f *envFile) write(vars []variable) error {
 	return agent.WritePrivateFile(f.path, f.content)
 }
 
+// shown is what goes to standard output, which often ends in a log that everybody can
+// read: the exports with their token only where no file has them.
+func (f *envFile) shown(vars []variable) []byte {
+	if f.path == "" {
+		return exportLines(vars)
+	}
+	return fmt.Appendf(nil, ". '%s'\n", strings.ReplaceAll(f.path, "'", `'\''`))
+}
+
 // remove removes the file, unless another plane has written it meanwhile.
 func (f *envFile) remove() {
 	if f.content == nil {

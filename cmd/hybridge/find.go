@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,6 +18,8 @@ func findWorkerd(flag string, getenv func(string) string) (string, error) {
 	if err == nil || flag != "" || getenv(workerd.PathVariable) != "" {
 		return path, err
 	}
+	err = fmt.Errorf("finding workerd: no binary on PATH, and no node_modules with one in this directory or one above it; "+
+		"run \"npm install workerd\" here, or point --workerd or %s to a binary", workerd.PathVariable)
 	dir, wdErr := os.Getwd()
 	if wdErr != nil {
 		return "", err

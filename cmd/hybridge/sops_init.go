@@ -3,7 +3,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -77,7 +80,12 @@ func sopsInit(p process, f sopsInitFlags) error {
 		fmt.Fprintf(p.stdout, "%s is there already, and was left as it is. Add the recipient to a rule, or put this rule first below creation_rules, as the first that fits is taken:\n%s", rule.Config, rule.Lines)
 	}
 	if key.Tracked {
-		fmt.Fprintf(p.stderr, "hybridge: %s lies in a working copy of git: move it away, or see that .gitignore names it, before you commit\n", key.Path)
+		switch ignored, known := gitIgnores(key.Path); {
+		case !known:
+			fmt.Fprintf(p.stderr, "hybridge: %s lies in a working copy of git: move it away, or see that .gitignore names it, before you commit\n", key.Path)
+		case !ignored:
+			fmt.Fprintf(p.stderr, "hybridge: %s lies in a working copy of git, and git does not ignore it: move it away, or name it in .gitignore, before you commit\n", key.Path)
+		}
 	}
 	fmt.Fprintf(p.stdout, `
 next:
@@ -98,4 +106,22 @@ next:
   * look after it: hybridge sops check, before each commit
 `, rule.Config)
 	return nil
+}
+
+// gitIgnores asks git whether a commit leaves the file out: by any .gitignore, and by what
+// else git looks at. One that is in a commit already is not ignored. known is false where git
+// cannot be asked.
+func gitIgnores(path string) (ignored, known bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	// Nothing that the working copy's own settings name is run.
+	err := exec.CommandContext(ctx, "git", "-c", "core.fsmonitor=false", "-C", filepath.Dir(path), "check-ignore", "--quiet", "--", filepath.Base(path)).Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return true, true
+	case errors.As(err, &exit) && exit.ExitCode() == 1:
+		return false, true
+	}
+	return false, false
 }

@@ -170,6 +170,9 @@ func (c *Client) Close() { c.wire.close() }
 // Requests is the number of requests sent so far, repeats included.
 func (c *Client) Requests() int64 { return c.wire.sent.Load() }
 
+// IsLoopback reports whether the plane is on this machine, by its address.
+func (c *Client) IsLoopback() bool { return isLoopback(c.base.Hostname()) }
+
 // LooksLikeID reports whether s has the form of an account's or a Worker's id.
 // A Worker's name may have it too, but none that people give.
 func LooksLikeID(s string) bool {

@@ -264,6 +264,17 @@ func (c *Client) WorkerRef(ctx context.Context, idOrName string) (WorkerRef, err
 	return WorkerRef{ID: w.ID, Name: w.Name}, nil
 }
 
+// KnownName is the name of a Worker that is known by id or name, without a request: the
+// id itself where this process has not seen the Worker.
+func (c *Client) KnownName(idOrName string) string {
+	c.cache.mu.Lock()
+	defer c.cache.mu.Unlock()
+	if ref, ok := c.cache.refs[idOrName]; ok && ref.Name != "" {
+		return ref.Name
+	}
+	return idOrName
+}
+
 // workerName gives the name of a Worker that is known by id or name: the scripts
 // endpoints want names. What is no id is taken for a name, without a request.
 func (c *Client) workerName(ctx context.Context, idOrName string) (string, error) {

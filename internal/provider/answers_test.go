@@ -65,7 +65,7 @@ func TestAPlaneThatIsDownIsNamedWithItsURL(t *testing.T) {
 	url := server.URL + "/client/v4"
 	server.Close()
 	d := createWorker(t, map[string]any{"base_url": url, "account_id": account, "api_token": token})
-	expect(t, d, "Cannot create Worker", `plane "paris"`, url, "cannot be reached", "Check base_url", "that the plane runs")
+	expect(t, d, "Cannot create Worker", `plane "paris"`, url, "cannot be reached", "Start the plane on this machine", "`hybridge dev`", "base_url")
 }
 
 func TestAnswersThatAreNoAPI(t *testing.T) {

@@ -213,6 +213,11 @@ func (p *hybridge) defaultSettings(m model) settings {
 		s.token = ""
 		s.sealedToken, s.problem = tokenAt(m.APITokenSOPS, "api_token_sops of the provider block")
 	}
+	if m.APIToken.IsNull() && m.APITokenSOPS.IsNull() && s.token != "" {
+		if err := tfkit.CheckAPIToken(s.token); err != nil {
+			s.problem = fmt.Errorf("the environment variable %s: %w", envToken, err)
+		}
+	}
 	if m.BaseURL.IsNull() && s.baseURL != "" {
 		if err := checkBaseURL(s.baseURL, s.insecureHTTP); err != nil {
 			s.problem = fmt.Errorf("the environment variable %s: %w", envBaseURL, err)

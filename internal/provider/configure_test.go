@@ -127,6 +127,13 @@ func TestTheEnvironmentIsCheckedToo(t *testing.T) {
 	expect(t, planWorker(t, acctest.Proto(t, env(vars), nil), nil), "environment variable CLOUDFLARE_BASE_URL", "unencrypted")
 	expect(t, planWorker(t, acctest.Proto(t, env(vars), tfproto.Object{"insecure_http": true}), nil))
 	expect(t, planWorker(t, acctest.Proto(t, env(vars), tfproto.Object{"base_url": "https://plane.example.com"}), nil))
+	vars["CLOUDFLARE_BASE_URL"], vars["CLOUDFLARE_API_TOKEN"] = "", "hunter2"
+	d := planWorker(t, acctest.Proto(t, env(vars), nil), nil)
+	expect(t, d, "environment variable CLOUDFLARE_API_TOKEN", "7 characters", "40 to 80")
+	if strings.Contains(d.String(), "hunter2") {
+		t.Errorf("the diagnostics repeat the token:\n%s", d)
+	}
+	expect(t, planWorker(t, acctest.Proto(t, env(vars), tfproto.Object{"api_token": token}), nil))
 }
 
 func TestABrokenPlaneLeavesTheOthersAlone(t *testing.T) {

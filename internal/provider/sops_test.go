@@ -182,7 +182,7 @@ func TestPlanningNeedsNoTokenUntilAPlaneIsAsked(t *testing.T) {
 			expect(t, d, "sops.age_key of the provider block is only known after apply", "nothing stands in for it")
 		}
 		if name == "missing" {
-			expect(t, d, "none.txt", "cannot be read")
+			expect(t, d, "none.txt", "does not exist")
 		}
 	}
 	// What needs no key to be seen is seen at plan.

@@ -220,7 +220,7 @@ func (k *keyring) openAge(ctx context.Context, key *age.MasterKey) ([]byte, stri
 	explicit, err := k.explicit()
 	missing := ""
 	if CodeOf(err) == KeyFileMissing {
-		missing = "the key file " + k.ids.AgeKeyFile + " cannot be read" // then whoever has a key is of interest
+		missing = "the key file " + k.ids.AgeKeyFile + " " + whyMissing(err) // then whoever has a key is of interest
 	} else if err != nil {
 		return nil, "", err
 	}

@@ -3,6 +3,7 @@
 package sealed
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -92,11 +93,22 @@ func checkOpen(path string, f *os.File) error {
 	return nil
 }
 
+const doesNotExist = "it does not exist"
+
+// whyMissing says of a key file what an error of the code KeyFileMissing says.
+func whyMissing(err error) string {
+	var e *Error
+	if errors.As(err, &e) && e.Detail == doesNotExist {
+		return "does not exist"
+	}
+	return "cannot be read"
+}
+
 func keyFileMissing(path string, err error) *Error {
 	e := &Error{Code: KeyFileMissing, File: path}
 	switch {
 	case os.IsNotExist(err):
-		e.Detail = "it does not exist"
+		e.Detail = doesNotExist
 	case os.IsPermission(err):
 		e.Detail = "permission denied"
 	}

@@ -5,12 +5,23 @@ resource "hybridge_worker" "this" {
   force_destroy = var.force_destroy
 
   subdomain = {
-    enabled          = var.workers_dev.enabled
-    previews_enabled = var.workers_dev.previews_enabled
+    enabled          = coalesce(try(var.workers_dev.enabled, null), true)
+    previews_enabled = coalesce(try(var.workers_dev.previews_enabled, null), true)
   }
 
   observability = var.observability
   logpush       = var.logpush
+
+  lifecycle {
+    precondition {
+      condition     = length(local.mistyped) == 0
+      error_message = "Terraform would drop these members without a word: ${join(" ", local.mistyped)}"
+    }
+    precondition {
+      condition     = coalesce(try(var.workers_dev.previews_enabled, null), true) || length(local.probing) == 0
+      error_message = "These gates ask the preview URL of a version: ${join(", ", local.probing)}. Leave workers_dev.previews_enabled true, or set version_header and let the Worker name its version."
+    }
+  }
 }
 
 resource "hybridge_worker_version" "this" {
@@ -32,7 +43,7 @@ resource "hybridge_worker_version" "this" {
 
   secrets = merge(
     { for name, secret in var.secrets : name => {
-      sops_file = secret.sops_file, key = secret.key, value_wo = null, value_wo_version = null
+      sops_file = try(secret.sops_file, null), key = try(secret.key, null), value_wo = null, value_wo_version = null
     } },
     { for name, version in var.secrets_wo_versions : name => {
       sops_file = null, key = null, value_wo = try(var.secrets_wo[name], null), value_wo_version = version
@@ -59,11 +70,13 @@ resource "hybridge_worker_deployment" "this" {
   version_id = coalesce(var.live_version_id, hybridge_worker_version.this.id)
   message    = var.message
 
-  rollout        = var.rollout
-  rollback_to    = var.rollback_to
-  retry_rejected = var.retry_rejected
-  burned_secrets = var.burned_secrets
-  keep_versions  = var.keep_versions
+  rollout          = var.rollout
+  rollback_to      = var.rollback_to
+  rollback_secrets = var.rollback_secrets
+  retry_rejected   = var.retry_rejected
+  on_rejected      = var.on_rejected
+  burned_secrets   = var.burned_secrets
+  keep_versions    = var.keep_versions
 
   overwrite_unseen      = var.overwrite_unseen
   allow_changed_secrets = var.allow_changed_secrets

@@ -1,10 +1,15 @@
 variable "name" {
-  description = "Name of the Worker, unique in its account: lower-case letters, digits, `-` and `_`, at most 63 characters."
+  description = "Name of the Worker, unique in its account: lower-case letters, digits, `-` and `_`, at most 63 characters where `workers_dev` makes it a part of a host, and 255 where both of it are off."
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$", var.name))
-    error_message = "A Worker's name has 1 to 63 lower-case letters, digits, hyphens and underscores, and begins and ends with a letter or digit."
+    condition     = can(regex("^[a-z0-9_]([a-z0-9_-]{0,253}[a-z0-9_])?$", var.name))
+    error_message = "A Worker's name has 1 to 255 lower-case letters, digits, hyphens and underscores, and neither begins nor ends with a hyphen."
+  }
+
+  validation {
+    condition     = length(var.name) <= 63 || !coalesce(try(var.workers_dev.enabled, null), true) && !coalesce(try(var.workers_dev.previews_enabled, null), true)
+    error_message = "With workers_dev, the name is a part of a host, and has at most 63 characters. Shorten it, or disable both of workers_dev."
   }
 }
 
@@ -16,27 +21,14 @@ variable "plane" {
 
 variable "bundle" {
   description = "Source that is bundled with esbuild, as the attribute `bundle` of `hybridge_worker_version`. Exactly one of `bundle`, `prebuilt` and `script` is given."
-  type = object({
-    entrypoint = string
-    minify     = optional(bool)
-    sourcemap  = optional(bool)
-    define     = optional(map(string))
-    external   = optional(list(string))
-    alias      = optional(map(string))
-    tsconfig   = optional(string)
-  })
-  default = null
+  type        = any
+  default     = null
 }
 
 variable "prebuilt" {
-  description = "A directory of finished modules, for instance from `wrangler deploy --dry-run --outdir`."
-  type = object({
-    directory = string
-    main      = string
-    include   = optional(list(string))
-    exclude   = optional(list(string))
-  })
-  default = null
+  description = "A directory of finished modules, for instance from `wrangler deploy --dry-run --outdir`: `directory`, `main`, and optionally `include` and `exclude`."
+  type        = any
+  default     = null
 
   validation {
     condition     = length([for source in [var.bundle, var.prebuilt, var.script] : source if source != null]) == 1
@@ -79,22 +71,16 @@ variable "json_vars" {
 }
 
 variable "services" {
-  description = "Other Workers that this one calls, by the name of the binding. Pass the other module's `name` output, so that it is live first."
-  type = map(object({
-    worker     = string
-    entrypoint = optional(string)
-  }))
-  default = null
+  description = "Other Workers that this one calls, by the name of the binding: `worker`, and optionally `entrypoint`. Pass the other module's `name` output, so that it is live first."
+  type        = any
+  default     = null
 }
 
 variable "secrets" {
   description = "Secrets from SOPS files, by the name of the binding: `sops_file`, and `key`, the place of the value in it. No value is in a plan or in state."
-  type = map(object({
-    sops_file = string
-    key       = optional(string)
-  }))
-  default  = {}
-  nullable = false
+  type        = any
+  default     = {}
+  nullable    = false
 }
 
 variable "secrets_wo" {
@@ -137,22 +123,14 @@ variable "raw_bindings" {
 
 variable "placement" {
   description = "Where the Worker runs, as the attribute `placement` of `hybridge_worker_version`."
-  type = object({
-    mode     = optional(string)
-    region   = optional(string)
-    host     = optional(string)
-    hostname = optional(string)
-  })
-  default = null
+  type        = any
+  default     = null
 }
 
 variable "limits" {
   description = "Limits of one request, as the attribute `limits` of `hybridge_worker_version`."
-  type = object({
-    cpu_ms      = optional(number)
-    subrequests = optional(number)
-  })
-  default = null
+  type        = any
+  default     = null
 }
 
 variable "message" {
@@ -179,35 +157,16 @@ variable "live_version_id" {
 }
 
 variable "workers_dev" {
-  description = "Whether the Worker answers at its workers.dev host, and whether its versions have preview hosts."
-  type = object({
-    enabled          = optional(bool, true)
-    previews_enabled = optional(bool, true)
-  })
-  default  = {}
-  nullable = false
+  description = "Whether the Worker answers at its workers.dev host, and whether its versions have preview hosts: `enabled` and `previews_enabled`, both true unless given."
+  type        = any
+  default     = {}
+  nullable    = false
 }
 
 variable "observability" {
   description = "Logs and traces that the plane keeps, as the attribute `observability` of `hybridge_worker`. Null leaves them unmanaged."
-  type = object({
-    enabled            = bool
-    head_sampling_rate = optional(number)
-    logs = optional(object({
-      enabled            = optional(bool)
-      head_sampling_rate = optional(number)
-      invocation_logs    = optional(bool)
-      persist            = optional(bool)
-      destinations       = optional(set(string))
-    }))
-    traces = optional(object({
-      enabled            = optional(bool)
-      head_sampling_rate = optional(number)
-      persist            = optional(bool)
-      destinations       = optional(set(string))
-    }))
-  })
-  default = null
+  type        = any
+  default     = null
 }
 
 variable "logpush" {
@@ -234,8 +193,25 @@ variable "rollback_to" {
   default     = null
 }
 
+variable "rollback_secrets" {
+  description = "Which secrets `rollback_to` goes back with: `version`, those of the older version's time, or `current`, those that are live; `current` is needed to go back over a rotated secret. Null is `version`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.rollback_secrets == null || contains(["version", "current"], coalesce(var.rollback_secrets, "version"))
+    error_message = "rollback_secrets is \"version\" or \"current\"."
+  }
+}
+
 variable "retry_rejected" {
   description = "Id of a rejected version that may be tried once more."
+  type        = string
+  default     = null
+}
+
+variable "on_rejected" {
+  description = "What a plan does that wants a rejected version: `warn` keeps what is live and goes on, `fail` is an error, so that a pipeline stays red. Null is `warn`."
   type        = string
   default     = null
 }
@@ -259,7 +235,7 @@ variable "overwrite_unseen" {
 }
 
 variable "allow_changed_secrets" {
-  description = "Deploy also a version that is older than a change of secrets, which then has the secrets of its time. Needed to go back over a rotated secret."
+  description = "Deploy also a version that is older than a change of secrets, which then has the secrets of its time. To go back over a rotated secret with the secrets that are live, use `rollback_secrets`."
   type        = bool
   default     = null
 }

@@ -97,7 +97,7 @@ func act(ctx context.Context, data *tfkit.Data, getenv func(string) string, m ac
 	if err != nil {
 		remedy := ""
 		if cloudflare.IsSecretsChanged(err) {
-			remedy = "the version is older than a change of secrets, and has the secrets of its time: set allow_changed_secrets = true if these are still valid"
+			remedy = "the version is older than a change of secrets, and has the secrets of its time: set allow_changed_secrets = true if these are still valid. With today's secrets, only rollback_to of hybridge_worker_deployment goes back, with rollback_secrets = \"current\""
 		}
 		resp.Diagnostics.Append(m.attempt(verb, p).FailedBecause(err, remedy))
 		return

@@ -72,7 +72,7 @@ func (m model) checkRenewal(ctx context.Context, p *tfkit.Plane, diags *diag.Dia
 		}
 	}
 	if problem != "" {
-		diags.AddAttributeError(at, "Nothing to go back to", fmt.Sprintf("Worker %q on %s: %s", worker, p, problem))
+		diags.AddAttributeError(at, "Nothing to go back to", fmt.Sprintf("Worker %q on %s: %s", p.WorkerName(worker), p, problem))
 	}
 	if problem != "" || version == live {
 		return version, live
@@ -112,6 +112,6 @@ func (m model) refuseBurned(ctx context.Context, p *tfkit.Plane, diags *diag.Dia
 	if digest := m.burned(cloudflare.History{Versions: all}.Version(id)); digest != "" {
 		diags.AddAttributeError(at, "Version has a leaked secret", fmt.Sprintf(
 			"Worker %q on %s: version %s declares the secret with the digest %s, which burned_secrets names. Rotate the secret, so that a new version is made, or go back to another version.",
-			m.Worker.ValueString(), p, id, digest))
+			p.WorkerName(m.Worker.ValueString()), p, id, digest))
 	}
 }

@@ -102,6 +102,9 @@ func (r *release) gate(ctx context.Context, name string, g, secret gateModel, d 
 		g.refuse(gatePath(name, "http"), name, err, r.diags)
 	case g.Metrics != nil:
 		config := g.Metrics.config()
+		if r.first && config.OnInconclusive == "" { // nothing was live, so nobody can have come
+			config.OnInconclusive, r.lenient[name] = gate.InconclusivePasses, true
+		}
 		worker, err := r.plane.Client.WorkerRef(ctx, r.plan.Worker.ValueString())
 		if err != nil {
 			r.diags.Append(r.plan.attempt("prepare the gates of the", r.plane).Failed(err))

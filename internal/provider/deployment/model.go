@@ -28,6 +28,7 @@ type model struct {
 	RollbackID      types.String   `tfsdk:"rollback_version_id"`
 	RollbackSecrets types.String   `tfsdk:"rollback_secrets"`
 	RetryRejected   types.String   `tfsdk:"retry_rejected"`
+	OnRejected      types.String   `tfsdk:"on_rejected"`
 	BurnedSecrets   types.Set      `tfsdk:"burned_secrets"`
 	KeepVersions    types.Int64    `tfsdk:"keep_versions"`
 	Timeouts        timeouts.Value `tfsdk:"timeouts"`

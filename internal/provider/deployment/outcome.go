@@ -55,15 +55,20 @@ func (r *release) explain(ctx context.Context, o rollout.Outcome, plan rollout.P
 		b.WriteString("the run was interrupted.\n")
 	case o.Err != nil && !errors.Is(o.Err, rollout.ErrMoved):
 		b.WriteString(r.plan.attempt("create", r.plane).Failed(o.Err).Detail() + "\n")
+	case o.State == rollout.Overtaken:
+		b.WriteString("another deployment came in between.\n")
 	default:
-		b.WriteString("it did not end as wanted.\n")
+		b.WriteString("it could not go on.\n")
 	}
 	fmt.Fprintf(&b, "\n%s\n", text)
 	if o.Failed != nil && o.State == rollout.RolledBack {
 		fmt.Fprintf(&b, "\nThe version is rejected: it is not tried again until its content changes, or retry_rejected = %q is set.\n", plan.Target)
 	}
-	if o.Failed != nil && o.State == rollout.Held && plan.Previous == "" {
-		b.WriteString("\nIt is the first version of this Worker: there is nothing to go back to.\n")
+	if o.Failed != nil && o.State == rollout.Held {
+		if r.first {
+			b.WriteString("\nIt is the first version of this Worker: there is nothing to go back to, so it stays.\n")
+		}
+		fmt.Fprintf(&b, "\nThe version is rejected: plans warn of it and take it no further, until its content changes, or retry_rejected = %q has it judged again.\n", plan.Target)
 	}
 	if d.kept {
 		fmt.Fprintf(&b, "\nWhat happened in which order: hybridge rollout show %s", d.id)

@@ -50,6 +50,9 @@ func (r *deploymentResource) ModifyPlan(ctx context.Context, req resource.Modify
 	}
 	plan.checkRollout(ctx, r.Data, p, &resp.Diagnostics)
 	plan.decide(ctx, p, state, &resp.Diagnostics)
+	if plan.ID.IsUnknown() && !plan.isRollback() {
+		plan.checkPreviews(ctx, r.Data, p, &resp.Diagnostics)
+	}
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -70,12 +73,14 @@ func (m *model) decide(ctx context.Context, p *tfkit.Plane, state *model, diags 
 	if tfkit.IsSet(m.RollbackTo) && state != nil && !m.VersionID.Equal(state.VersionID) {
 		diags.AddAttributeWarning(path.Root("version_id"), "Version is not deployed", fmt.Sprintf(
 			"Worker %q is held at an earlier version by rollback_to = %q. The new version is uploaded, and goes live once rollback_to is removed.",
-			m.Worker.ValueString(), m.RollbackTo.ValueString()))
+			p.WorkerName(m.Worker.ValueString()), m.RollbackTo.ValueString()))
 	}
 	m.setUnknown()
 	m.ActiveVersions = m.wanted(holdAt, before)
 	if state != nil && m.ActiveVersions.Equal(state.ActiveVersions) {
-		m.keepLive(*state)
+		if !m.judgeAgain(ctx, p, *state, diags) {
+			m.keepLive(*state)
+		}
 		return
 	}
 	if p == nil || m.Worker.IsUnknown() || m.target().IsUnknown() {
@@ -91,15 +96,18 @@ func (m *model) decide(ctx context.Context, p *tfkit.Plane, state *model, diags 
 		return
 	case rejection != nil && state != nil:
 		m.keepLive(*state)
-		m.warnRejected(rejection, p, diags)
+		m.warnRejected(ctx, rejection, p, diags)
 		return
 	case rejection != nil:
 		m.ActiveVersions = types.MapUnknown(types.Float64Type)
-		m.warnRejected(rejection, p, diags)
+		m.warnRejected(ctx, rejection, p, diags)
 		return
 	}
 	m.checkVersion(ctx, p, diags)
 	m.refuseBurned(ctx, p, diags)
+	if m.isRollback() && (state == nil || !m.RollbackID.Equal(state.RollbackID)) {
+		m.refuseOtherSecrets(ctx, p, diags)
+	}
 	if from != nil && !diags.HasError() {
 		m.warnRollback(ctx, p, *from, diags)
 	}
@@ -144,5 +152,5 @@ func (m model) noSuchVersion(p *tfkit.Plane, diags *diag.Diagnostics) {
 	diags.AddAttributeError(path.Root("version_id"), "Version does not exist", fmt.Sprintf(
 		"Worker %q on %s has no version %s: it was never uploaded there, was deleted, or belongs to another Worker. Use the id of a "+
 			"hybridge_worker_version of this Worker, or one that the data source hybridge_worker_versions lists.",
-		m.Worker.ValueString(), p, m.target().ValueString()))
+		p.WorkerName(m.Worker.ValueString()), p, m.target().ValueString()))
 }

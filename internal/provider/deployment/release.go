@@ -26,6 +26,8 @@ type release struct {
 	config   model  // only here are write-only values
 	state    *model // what the plan has seen; nil for a Create
 	diags    *diag.Diagnostics
+	first    bool            // the target is the first version that the Worker serves
+	lenient  map[string]bool // metrics gates that the first version may pass untold
 }
 
 // run makes the target live, or keeps what is, and writes what is live into the plan's
@@ -55,8 +57,8 @@ func (r *release) run(ctx context.Context) (known bool) {
 			return false
 		}
 		if rejection != nil {
-			m.warnRejected(rejection, r.plane, r.diags)
-			return r.saveLive(ctx, nil, false)
+			m.warnRejected(ctx, rejection, r.plane, r.diags)
+			return r.saveLive(ctx, nil, false) && (r.state != nil || !r.diags.HasError())
 		}
 		if m.refuseBurned(ctx, r.plane, r.diags); r.diags.HasError() {
 			return false
@@ -128,7 +130,7 @@ func (r *release) failed(ctx context.Context, err error) {
 func (r *release) deployedOtherwise(d cloudflare.Deployment) {
 	r.diags.AddError("Plane deployed something else", fmt.Sprintf(
 		"Worker %q on %s was to serve version %s alone, but the plane answered with this deployment:\n\n%s",
-		r.plan.Worker.ValueString(), r.plane, r.plan.target().ValueString(), describe(d)))
+		r.plane.WorkerName(r.plan.Worker.ValueString()), r.plane, r.plan.target().ValueString(), describe(d)))
 }
 
 // saveLive writes what is live: what was seen last, unless that is not known or in
@@ -199,13 +201,14 @@ func (r *release) prepare(ctx context.Context, steps rolloutModel) (d *driver, d
 		r.diags.Append(m.attempt("create", r.plane).Failed(err))
 		return nil, false
 	}
+	r.first, r.lenient = isFirst(history, m.target().ValueString()), map[string]bool{}
 	live := history.Live()
 	// What the plan has said has to come out, also where check would accept what is live.
 	if live != nil && r.state != nil && !m.ActiveVersions.IsUnknown() && !m.ActiveVersions.Equal(m.wanted(steps.HoldAt, activeVersions(live.Versions))) {
 		r.failed(ctx, &unseenError{live: *live, seen: r.state.liveVersions()})
 		return nil, false
 	}
-	if live != nil && live.Only() == m.target().ValueString() && r.state != nil {
+	if live != nil && live.Only() == m.target().ValueString() && r.state != nil && !m.retries(r.state) {
 		m.setLive(live, r.plane.AccountID)
 		return nil, true
 	}
@@ -258,12 +261,17 @@ func (r *release) drive(ctx, running context.Context, d *driver, steps rolloutMo
 			r.diags.AddWarning(failure.Summary(), failure.Detail()+"\n\nThe next apply will try the version again.")
 		}
 	}
+	if err := d.accept(ctx, outcome); err != nil {
+		failure := r.plan.attempt("mark the accepted version of the", r.plane).Failed(err)
+		r.diags.AddWarning(failure.Summary(), failure.Detail()+"\n\nThe version has passed its gates, but the next plan takes it for rejected still.")
+	}
+	r.warnUntold(outcome)
 	known := r.saveLive(ctx, d.seen, outcome.State == rollout.Unknown || outcome.State == rollout.Overtaken)
 	r.explain(ctx, outcome, d.plan, d, errors.Is(running.Err(), context.DeadlineExceeded))
 	if d.unreported {
 		r.diags.AddWarning("End of the rollout could not be reported", fmt.Sprintf(
 			"Worker %q on %s: the plane does not know that the rollout %s has ended. It takes it for abandoned, and may do what on_interrupt says within 15 seconds. "+
-				"Run terraform plan afterwards: it shows what is live.", r.plan.Worker.ValueString(), r.plane, d.id))
+				"Run terraform plan afterwards: it shows what is live.", r.plane.WorkerName(r.plan.Worker.ValueString()), r.plane, d.id))
 	}
 	if outcome.State == rollout.Succeeded && !r.diags.HasError() {
 		r.prune(ctx)

@@ -118,9 +118,13 @@ func (r *deploymentResource) Delete(ctx context.Context, req resource.DeleteRequ
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	resp.Diagnostics.AddWarning("Deployment is only forgotten", fmt.Sprintf(
-		"Unless this run deletes Worker %q as well, nothing changes on the plane: its deployment %s goes on serving until another one "+
-			"replaces it. Terraform just no longer manages what is live.", m.Worker.ValueString(), m.ID.ValueString()))
+	worker := m.Worker.ValueString()
+	if p := r.Data.Plane(m.Plane, new(diag.Diagnostics)); p != nil {
+		worker = p.WorkerName(worker)
+	}
+	resp.Diagnostics.AddWarning("What is live stays until its Worker is deleted", fmt.Sprintf(
+		"If this run deletes Worker %q as well, all is well. If not, nothing changes on the plane: its deployment %s goes on serving until another one "+
+			"replaces it. Terraform just no longer manages what is live.", worker, m.ID.ValueString()))
 }
 
 // unknownVersion finds out whether a refusal is about the version: planes say so

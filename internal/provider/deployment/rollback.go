@@ -22,7 +22,7 @@ import (
 func (m model) warnRollback(ctx context.Context, p *tfkit.Plane, from cloudflare.Deployment, diags *diag.Diagnostics) {
 	worker, target := m.Worker.ValueString(), m.RollbackID.ValueString()
 	var b strings.Builder
-	fmt.Fprintf(&b, "Worker %q on %s goes back to version %s, which served everything since this deployment:\n\n%s\n\n", worker, p, target, describe(from))
+	fmt.Fprintf(&b, "Worker %q on %s goes back to version %s, which served everything from this deployment on:\n\n%s\n\n", p.WorkerName(worker), p, target, describe(m.since(ctx, p, from)))
 	live, err := p.Client.LiveDeployment(ctx, worker)
 	if err == nil && live != nil && live.Sole() != "" && live.Sole() != target {
 		// Best effort: the rollback is as good without the comparison.
@@ -33,7 +33,7 @@ func (m model) warnRollback(ctx context.Context, p *tfkit.Plane, from cloudflare
 				diags.AddAttributeError(path.Root("rollback_to"), "Rollback over a migration", fmt.Sprintf(
 					"Worker %q on %s: between version %s, which is live, and version %s lies a migration of Durable Objects (%s -> %s). "+
 						"A deployment cannot undo one, and the plane would refuse it. Go forward: upload a version that has the old code and the present classes.",
-					worker, p, is.ID, will.ID, orNone(will.MigrationTag), orNone(is.MigrationTag)))
+					p.WorkerName(worker), p, is.ID, will.ID, orNone(will.MigrationTag), orNone(is.MigrationTag)))
 				return
 			}
 			fmt.Fprintf(&b, "What differs from version %s, which is live:\n\n%s\n\n", is.ID, differences(*is, *will))
@@ -41,6 +41,20 @@ func (m model) warnRollback(ctx context.Context, p *tfkit.Plane, from cloudflare
 	}
 	b.WriteString("Nothing is uploaded. To go forward to version_id again, remove rollback_to.")
 	diags.AddAttributeWarning(path.Root("rollback_to"), "Rollback", b.String())
+}
+
+// since is the deployment from which on a version served everything until, and with, from:
+// a rollout goes on from what is live with a step of 0 %, which changes nothing of that.
+func (m model) since(ctx context.Context, p *tfkit.Plane, from cloudflare.Deployment) cloudflare.Deployment {
+	all, err := p.Client.Deployments(ctx, m.Worker.ValueString()) // the pin has just asked for them
+	i := slices.IndexFunc(all, func(d cloudflare.Deployment) bool { return d.ID == from.ID })
+	if err != nil || i < 0 {
+		return from
+	}
+	for i+1 < len(all) && all[i+1].Sole() == from.Sole() {
+		i++
+	}
+	return all[i]
 }
 
 // differences lists what changes from one version to another, in words.
@@ -85,4 +99,30 @@ func orNone(s string) string {
 		return "(none)"
 	}
 	return s
+}
+
+// bothWays says how to go back over a change of secrets.
+const bothWays = "set rollback_secrets = \"current\": the plane then makes a new version of the old code with the secrets that are live. If the old values are " +
+	"still valid, or were only encrypted anew (sops rotate), set allow_changed_secrets = true instead: the version then has the secrets of its time"
+
+// refuseOtherSecrets adds an error if the target declares other secrets than the newer
+// version that is live: the plane would refuse it, when other Workers of the release
+// have gone back already. It costs no request, because pinRollback has just looked at the
+// same history. What versions do not tell is for the plane to refuse.
+func (m model) refuseOtherSecrets(ctx context.Context, p *tfkit.Plane, diags *diag.Diagnostics) {
+	if m.AllowChanged.ValueBool() || m.AllowChanged.IsUnknown() {
+		return
+	}
+	h, err := p.Client.History(ctx, m.Worker.ValueString())
+	if err != nil || h.Live() == nil {
+		return
+	}
+	is, will := h.Version(h.Live().Sole()), h.Version(m.RollbackID.ValueString())
+	if is == nil || will == nil || is.Number < will.Number || is.Marker() == "" || will.Marker() == "" || slices.Equal(is.Marking().Secrets, will.Marking().Secrets) {
+		return
+	}
+	diags.AddAttributeError(path.Root("rollback_to"), "Rollback over a change of secrets", fmt.Sprintf(
+		"Worker %q on %s: version %s, which rollback_to leads to, declares other secrets than version %s, which is live: their digests differ. "+
+			"Planes refuse to go back to secrets that have changed since (code 10220), because they may have been revoked. %s",
+		p.WorkerName(m.Worker.ValueString()), p, will.ID, is.ID, tfkit.Sentence(bothWays)))
 }

@@ -166,7 +166,7 @@ func TestSomebodyElsesDeploymentDuringARolloutStaysUntouched(t *testing.T) {
 	if live := s.live(); live.ID != id {
 		t.Errorf("live is %s, want theirs: %s", live.ID, id)
 	}
-	for _, part := range []string{"Rollout was overtaken", "touched nothing", v3} {
+	for _, part := range []string{"Rollout was overtaken", "another deployment came in between", "touched nothing", v3} {
 		if !strings.Contains(d.String(), part) {
 			t.Errorf("the diagnostic lacks %q:\n%s", part, d)
 		}

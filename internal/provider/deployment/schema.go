@@ -78,7 +78,7 @@ func resourceSchema(ctx context.Context) schema.Schema {
 		"allow_changed_secrets": schema.BoolAttribute{
 			Optional: true,
 			MarkdownDescription: "Whether to deploy a version that is older than a change of secrets, which a plane refuses otherwise (code 10220): it has the " +
-				"secrets of its time, which may not be valid any more. Needed to go back over a rotated secret, and to undo a `wrangler secret put`. " +
+				"secrets of its time, which may not be valid any more. To go back over a rotated secret with the secrets that are live, use `rollback_to` with `rollback_secrets = \"current\"` instead. Needed to undo a `wrangler secret put`. " +
 				"Default: `false`. Changed in place, without a request.",
 		},
 		"account_id": tfkit.AccountAttribute(),

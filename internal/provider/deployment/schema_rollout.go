@@ -156,7 +156,7 @@ func gateAttributes(duration func(string) schema.StringAttribute) map[string]sch
 				},
 				"on_inconclusive": schema.StringAttribute{
 					Optional: true, Validators: []validator.String{stringvalidator.OneOf("fail", "pass")},
-					MarkdownDescription: "What too few requests, or no metrics, mean at the end of the step: `fail` or `pass`. Default: `fail`.",
+					MarkdownDescription: "What too few requests, or no metrics, mean at the end of the step: `fail` or `pass`. Default: `fail`, but `pass` with a warning for the first version of a Worker, which nobody can have visited.",
 				},
 				"settle": duration(fmt.Sprintf("How long to wait for the metrics of a step after its bake time. Default: `%s` on Cloudflare, `%s` on a self-hosted plane.", gate.DefaultEdgeSettle, gate.DefaultPlaneSettle)),
 			},
@@ -201,14 +201,20 @@ func rollbackAttributes() map[string]schema.Attribute {
 		"rollback_secrets": schema.StringAttribute{
 			Optional: true,
 			MarkdownDescription: "Which secrets a rollback has: `version`, those that the older version was made with, or `current`, those that are live. `current` makes a new version of the old code, " +
-				"whose secrets the plane copies; no value passes through Terraform. Default: `version`. Changed in place; it takes effect with the next `rollback_to`.",
+				"whose secrets the plane copies; no value passes through Terraform. With `version`, a plan over a change of secrets is refused where the versions tell of it, unless `allow_changed_secrets` is set. Default: `version`. Changed in place; it takes effect with the next `rollback_to`.",
 			Validators: []validator.String{stringvalidator.OneOf("version", "current")},
 		},
 		"retry_rejected": schema.StringAttribute{
 			Optional: true,
 			MarkdownDescription: "Id of a rejected version that may be tried once more. A version that failed a gate, or that somebody went back from, is rejected: it is not deployed again until its " +
-				"content changes or this names it. Default: none. Changed in place.",
+				"content changes or this names it. One that stayed live, because it is the Worker's first or by `on_failure`, is judged again where it is. Default: none. Changed in place.",
 			Validators: []validator.String{VersionID()},
+		},
+		"on_rejected": schema.StringAttribute{
+			Optional: true,
+			MarkdownDescription: "What a plan does that wants a rejected version: `warn` keeps what is live and goes on, so that a pipeline that nobody watches stays green with the old code; " +
+				"`fail` is an error, so that it stays red until the content changes, `retry_rejected` names the version, or `rollback_to` says that the old one is meant. Default: `warn`. Changed in place, without a request.",
+			Validators: []validator.String{stringvalidator.OneOf("warn", "fail")},
 		},
 		"burned_secrets": schema.SetAttribute{
 			Optional: true, ElementType: types.StringType,

@@ -42,9 +42,9 @@ func (m model) warnOfSecrets(ctx context.Context, live cloudflare.Deployment, p 
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Worker %q on %s serves version %s, which somebody made by a change of secrets.\n\n%s\n\n", m.Worker.ValueString(), p, s.Versions[0].ID, describeSecrets(s))
+	fmt.Fprintf(&b, "Worker %q on %s serves version %s, which somebody made by a change of secrets.\n\n%s\n\n", p.WorkerName(m.Worker.ValueString()), p, s.Versions[0].ID, describeSecrets(s))
 	fmt.Fprintf(&b, "The next apply puts version_id back, which has the secrets of its time. If that version is older than the change, planes refuse it "+
-		"(code 10220) unless allow_changed_secrets = true says that it is meant.\n\n")
+		"(code 10220) unless allow_changed_secrets = true says that it is meant; rollback_to with rollback_secrets = \"current\" goes back to its code with the secrets that are live.\n\n")
 	if kept := slices.Concat(s.Added, s.Changed, s.Suspects); len(kept) > 0 {
 		fmt.Fprintf(&b, "To keep what was put on the Worker: declare it in secrets of the hybridge_worker_version, or give the value to the source of what is "+
 			"declared there (%s). Or set keep_secrets = true there, for secrets that are not declared, and make a version: terraform apply -replace=<its address>.\n\n", listed(kept))

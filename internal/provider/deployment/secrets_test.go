@@ -298,7 +298,7 @@ func TestTheAdviceAboutSecretsWorks(t *testing.T) {
 		t.Parallel()
 		s, state := start(t)
 		_, d := s.provider.Apply(t.Context(), t, s.plan(state, s.config(s.v2)))
-		for _, part := range []string{"10220", "TOKEN", "older than a change of secrets", "allow_changed_secrets = true", "-replace", "adopt = false"} {
+		for _, part := range []string{"10220", "TOKEN", "older than a change of secrets", "allow_changed_secrets = true", `rollback_secrets = "current"`, "-replace", "adopt = false"} {
 			if !d.HasError() || !strings.Contains(d.String(), part) {
 				t.Errorf("the diagnostic lacks %q:\n%s", part, d)
 			}

@@ -59,10 +59,12 @@ func (m model) failed(ctx context.Context, err error, p *tfkit.Plane) diag.Diagn
 		switch {
 		case cloudflare.IsNotFound(err):
 			remedy = fmt.Sprintf("there is no Worker %q on this plane: create it first (hybridge_worker), or correct worker", m.Worker.ValueString())
+		case cloudflare.IsSecretsChanged(err) && m.isRollback():
+			remedy = "what rollback_to leads to is older than a change of secrets: " + bothWays
 		case cloudflare.IsSecretsChanged(err):
-			remedy = "version_id is older than a change of secrets, and has the secrets of its time. If these are still valid, set allow_changed_secrets = true " +
-				"on this deployment. Otherwise make a new version with today's secrets: terraform apply -replace=<the address of the hybridge_worker_version>, " +
-				"with adopt = false if it has no other content than before"
+			remedy = fmt.Sprintf("version_id is older than a change of secrets, and has the secrets of its time. If these are still valid, set allow_changed_secrets = true "+
+				"on this deployment. To go back to its code with today's secrets, set rollback_to = %q and rollback_secrets = \"current\". To go on with its code, make a new version: "+
+				"terraform apply -replace=<the address of the hybridge_worker_version>, with adopt = false if it has no other content than before", m.VersionID.ValueString())
 		}
 		return m.attempt("create", p).FailedBecause(err, remedy)
 	}
@@ -80,7 +82,7 @@ func (m model) failed(ctx context.Context, err error, p *tfkit.Plane) diag.Diagn
 	return diag.NewErrorDiagnostic("Live deployment has not been seen by the plan", fmt.Sprintf(
 		"Nothing was deployed: Worker %q on %s serves a deployment that this apply would replace unseen.\n\n%s\n\n%s\n\n"+
 			"To deploy over whatever is live, set overwrite_unseen = true.",
-		m.Worker.ValueString(), p, live, remedy))
+		p.WorkerName(m.Worker.ValueString()), p, live, remedy))
 }
 
 // somebody says who did it, and with what.

@@ -61,7 +61,7 @@ func (m *model) pinRollback(ctx context.Context, p *tfkit.Plane, state *model, d
 	version, from, problem := resolve(h, m.RollbackTo.ValueString())
 	if problem != "" {
 		diags.AddAttributeError(path.Root("rollback_to"), "Nothing to go back to", fmt.Sprintf(
-			"Worker %q on %s: %s", m.Worker.ValueString(), p, problem))
+			"Worker %q on %s: %s", p.WorkerName(m.Worker.ValueString()), p, problem))
 		return nil
 	}
 	m.RollbackID = types.StringValue(version)
@@ -208,23 +208,11 @@ func (m model) holdAt(ctx context.Context, diags *diag.Diagnostics) types.Float6
 // rejection says why the target is not to be deployed; nil if it may be. A version
 // that retry_rejected names is tried once, with the apply that brings the name.
 func (m model) rejection(ctx context.Context, p *tfkit.Plane, state *model) (*cloudflare.Rejection, error) {
-	if m.isRollback() || m.VersionID.Equal(m.RetryRejected) && (state == nil || !state.RetryRejected.Equal(m.RetryRejected)) {
+	if m.isRollback() || m.retries(state) {
 		return nil, nil
 	}
 	if p.Client.Uploaded(ctx, m.Worker.ValueString(), m.VersionID.ValueString()) > 0 {
 		return nil, nil // it is new
 	}
 	return p.Client.Rejected(ctx, m.Worker.ValueString(), m.VersionID.ValueString())
-}
-
-// warnRejected says that the live deployment is kept.
-func (m model) warnRejected(r *cloudflare.Rejection, p *tfkit.Plane, diags *diag.Diagnostics) {
-	why := "somebody went back from it"
-	if r.Gate != "" {
-		why = fmt.Sprintf("the gate %q failed", r.Gate)
-	}
-	diags.AddAttributeWarning(path.Root("version_id"), "Version is rejected", fmt.Sprintf(
-		"Worker %q on %s: version %s is not deployed, because %s. What is live stays:\n\n%s\n\n"+
-			"Change the code, and the new version is rolled out. To try this one again, set retry_rejected = %q.",
-		m.Worker.ValueString(), p, r.VersionID, why, describe(r.By), r.VersionID))
 }

@@ -77,9 +77,13 @@ func (c rolloutModel) check(ctx context.Context, diags *diag.Diagnostics) {
 	if !c.HoldAt.IsNull() && !slices.Contains(stops, c.HoldAt.ValueFloat64()) {
 		refuse(rolloutPath.AtName("hold_at"), "hold_at = %g is no step. Use the percentage of one: %v.", c.HoldAt.ValueFloat64(), stops)
 	}
+	if len(gates) > 0 && len(used) == 0 {
+		refuse(rolloutPath.AtName("gates"), "No step names any of these gates, and neither does final_gates, so every version would pass: %s. Name them there, or remove them. "+
+			"Where they seem to be named: Terraform drops a member that an object does not have, e.g. setps or final_gate, without a word.", namesOr(gates))
+	}
 	for name, g := range gates {
 		g.check(ctx, name, diags)
-		if !used[name] {
+		if !used[name] && len(used) > 0 {
 			diags.AddAttributeWarning(rolloutPath.AtName("gates").AtMapKey(name), "Gate is not used", fmt.Sprintf("No step names the gate %q, and neither does final_gates.", name))
 		}
 	}
@@ -186,6 +190,29 @@ func (m model) checkRollout(ctx context.Context, data *tfkit.Data, p *tfkit.Plan
 				at = at.AtName("sops_file")
 			}
 			diags.Append(tfkit.SealedFailed(at, err))
+		}
+	}
+}
+
+// checkPreviews refuses gates that would ask a preview URL of a Worker that this run plans
+// without any: the apply would find that out with the new version uploaded.
+func (m model) checkPreviews(ctx context.Context, data *tfkit.Data, p *tfkit.Plane, diags *diag.Diagnostics) {
+	if p == nil || m.Worker.IsUnknown() || !m.rolloutKnown(ctx) || !data.PlannedWithoutPreviews(p.Name, m.Worker.ValueString()) {
+		return
+	}
+	c := m.rollout(ctx, diags)
+	if c == nil {
+		return
+	}
+	used := texts(ctx, c.FinalGates, diags)
+	for _, s := range c.steps(ctx, diags) {
+		used = append(used, texts(ctx, s.Gates, diags)...)
+	}
+	for name, g := range c.gates(ctx, diags) {
+		if g.HTTP != nil && g.HTTP.VersionHeader.IsNull() && slices.Contains(used, name) {
+			diags.AddAttributeError(gatePath(name, "http"), "Invalid gate", fmt.Sprintf(
+				"gates[%q]: it asks the version's preview URL, and versions of Worker %q on %s have none. Set subdomain = { previews_enabled = true } on the hybridge_worker, "+
+					"or set version_header and let the Worker name its version.", name, p.WorkerName(m.Worker.ValueString()), p))
 		}
 	}
 }

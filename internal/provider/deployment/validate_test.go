@@ -9,8 +9,6 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/tfproto"
 )
 
-func gatesOf(g map[string]any) map[string]any { return map[string]any{"gates": g} }
-
 func TestARolloutThatCannotWorkIsRefusedBeforeThePlan(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
@@ -27,6 +25,7 @@ func TestARolloutThatCannotWorkIsRefusedBeforeThePlan(t *testing.T) {
 		"a negative bake time":  {map[string]any{"steps": []any{step(10, "-1s")}}, []string{"rollout.steps[0].bake_time", "positive duration"}},
 		"a gate that is none":   {map[string]any{"steps": []any{step(10, "1s", "helth")}}, []string{"rollout.steps[0].gates[0]", `"helth"`, "Gates: none"}},
 		"a gate named twice":    {map[string]any{"final_gates": []any{"g", "g"}}, []string{"rollout.final_gates"}},
+		"gates of no step":      {map[string]any{"gates": map[string]any{"g": map[string]any{"http": map[string]any{"path": "/"}}}}, []string{"rollout.gates", "every version would pass: g.", "drops a member"}},
 		"a hold at no step":     {map[string]any{"steps": []any{step(10, "1s")}, "hold_at": 20.0}, []string{"rollout.hold_at", "20 is no step", "[10]"}},
 		"a policy":              {map[string]any{"on_failure": "retry"}, []string{"rollout.on_failure"}},
 		"another policy":        {map[string]any{"on_interrupt": "retry"}, []string{"rollout.on_interrupt"}},
@@ -83,7 +82,7 @@ func TestARolloutThatCannotWorkIsRefusedBeforeThePlan(t *testing.T) {
 		warning string
 	}{
 		"metrics without traffic": {map[string]any{"steps": []any{step(0, "1s", "g")}, "gates": map[string]any{"g": map[string]any{"metrics": map[string]any{"max_failure_rate": 0.1}}}}, "only probes reach the version"},
-		"a gate that is not used": {gatesOf(map[string]any{"g": map[string]any{"http": map[string]any{"path": "/"}}}), "No step names the gate"},
+		"a gate that is not used": {map[string]any{"final_gates": []any{"g"}, "gates": map[string]any{"g": map[string]any{"http": map[string]any{"path": "/"}}, "h": map[string]any{"http": map[string]any{"path": "/"}}}}, "No step names the gate \"h\""},
 	} {
 		d := s.provider.Validate(t.Context(), t, kind, s.config(s.v1, tfproto.Object{"rollout": tt.rollout}))
 		if d.HasError() || !strings.Contains(d.String(), tt.warning) {
@@ -111,6 +110,42 @@ func TestARolloutThatIsNotKnownYetIsNotJudged(t *testing.T) {
 	} {
 		if d := s.provider.Validate(t.Context(), t, kind, s.config(s.v1, tfproto.Object{"rollout": rollout})); len(d) > 0 {
 			t.Errorf("%s unknown: %s", name, d)
+		}
+	}
+}
+
+// Terraform plans a Worker before what refers to it: that its versions will have no
+// preview URLs is known before anything is uploaded.
+func TestAGateThatNeedsAPreviewURLIsRefusedAtPlanWhereThereWillBeNone(t *testing.T) {
+	t.Parallel()
+	s := newPlaneOnly(t)
+	http := func(more map[string]any) map[string]any {
+		more["path"] = "/"
+		return map[string]any{"steps": []any{step(0, "1s", "g")}, "gates": map[string]any{"g": map[string]any{"http": more}}}
+	}
+	for name, tt := range map[string]struct {
+		subdomain any
+		rollout   map[string]any
+		refused   bool
+	}{
+		"no previews":            {nil, http(map[string]any{}), true},
+		"the live URL alone":     {map[string]any{"enabled": true}, http(map[string]any{}), true},
+		"previews":               {map[string]any{"previews_enabled": true}, http(map[string]any{}), false},
+		"previews that may come": {map[string]any{"previews_enabled": tfproto.Unknown}, http(map[string]any{}), false},
+		"a version header":       {map[string]any{"enabled": true}, http(map[string]any{"version_header": "X-Version"}), false},
+		"no HTTP gate":           {nil, map[string]any{"steps": []any{step(10, "1s")}}, false},
+	} {
+		s.restart()
+		worker := tfproto.Object{"name": "api"}
+		if tt.subdomain != nil {
+			worker["subdomain"] = tt.subdomain
+		}
+		if _, d := s.provider.Plan(t.Context(), t, tfproto.State{Type: "hybridge_worker"}, worker); d.HasError() {
+			t.Fatalf("%s: planning the Worker: %s", name, d)
+		}
+		_, d := s.provider.Plan(t.Context(), t, tfproto.State{Type: kind}, tfproto.Object{"worker": "api", "version_id": tfproto.Unknown, "rollout": tt.rollout})
+		if d.HasError() != tt.refused || tt.refused && (!strings.Contains(d.String(), `rollout.gates["g"].http`) || !strings.Contains(d.String(), "previews_enabled = true")) {
+			t.Errorf("%s: %s", name, d)
 		}
 	}
 }

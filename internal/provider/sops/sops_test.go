@@ -92,7 +92,7 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 	}{
 		"no key":        {"", tfproto.Object{"file": file}, []string{"at file:", "Cannot decrypt SOPS file", file, box.Recipient, "sops updatekeys"}},
 		"wrong key":     {stranger.KeyFile, tfproto.Object{"file": file}, []string{"at file:", box.Recipient}},
-		"no key file":   {filepath.Join(box.Dir, "none"), tfproto.Object{"file": file}, []string{"at file:", "Cannot decrypt SOPS file", "none cannot be read", box.Recipient}},
+		"no key file":   {filepath.Join(box.Dir, "none"), tfproto.Object{"file": file}, []string{"at file:", "Cannot decrypt SOPS file", "none does not exist", box.Recipient}},
 		"no file":       {box.KeyFile, tfproto.Object{"file": filepath.Join(box.Dir, "nowhere.yaml")}, []string{"at file:", "nowhere.yaml", "does not exist"}},
 		"no SOPS file":  {box.KeyFile, tfproto.Object{"file": clear}, []string{"at file:", "no SOPS metadata", "sops encrypt"}},
 		"changed":       {box.KeyFile, tfproto.Object{"file": changed}, []string{"at file:", "changed without SOPS"}},

@@ -41,6 +41,15 @@ func (p *Plane) String() string {
 	return describePlane(p.Name) + " (" + p.Client.BaseURL() + ")"
 }
 
+// WorkerName is the name of a Worker, for diagnostics, also where the configuration has
+// its id: as far as this process has seen it, because a diagnostic is worth no request.
+func (p *Plane) WorkerName(idOrName string) string {
+	if p == nil {
+		return idOrName
+	}
+	return p.Client.KnownName(idOrName)
+}
+
 func describePlane(name string) string {
 	if name == DefaultPlane {
 		return "the default plane"
@@ -61,7 +70,11 @@ type Data struct {
 
 	mu   sync.Mutex
 	kept map[string]bool
+	// unseen are the Workers that this run plans without preview URLs.
+	unseen map[workerAt]bool
 }
+
+type workerAt struct{ plane, idOrName string }
 
 // NewData returns the planes that open makes, by name. Each function is called
 // once at most; its error MUST say what to change where.
@@ -71,6 +84,7 @@ func NewData(open map[string]func() (*Plane, error), secrets *sealed.Store) *Dat
 		Secrets: secrets,
 		planes:  make(map[string]func() (*Plane, error), len(open)),
 		kept:    map[string]bool{},
+		unseen:  map[workerAt]bool{},
 	}
 	for name, f := range open {
 		d.planes[name] = sync.OnceValues(f)
@@ -91,6 +105,25 @@ func (d *Data) Kept(id string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.kept[id]
+}
+
+// PlanPreviews notes whether a Worker, known by these ids and names, will have preview URLs.
+// Terraform plans it before what refers to it.
+func (d *Data) PlanPreviews(plane string, enabled bool, idsAndNames ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, known := range idsAndNames {
+		if known != "" {
+			d.unseen[workerAt{plane, known}] = !enabled
+		}
+	}
+}
+
+// PlannedWithoutPreviews reports whether this run plans the Worker without preview URLs.
+func (d *Data) PlannedWithoutPreviews(plane, idOrName string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.unseen[workerAt{plane, idOrName}]
 }
 
 // Names lists the named planes in order, without the default one.

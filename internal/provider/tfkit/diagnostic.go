@@ -64,7 +64,11 @@ func (a Attempt) object() string {
 	if a.Name == "" {
 		return a.Kind
 	}
-	return fmt.Sprintf("%s %q", a.Kind, a.Name)
+	name := a.Name
+	if a.Plane != nil && cloudflare.LooksLikeID(name) {
+		name = a.Plane.WorkerName(name)
+	}
+	return fmt.Sprintf("%s %q", a.Kind, name)
 }
 
 // explain says what the plane answered, and what to do about it in general.
@@ -85,6 +89,12 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		return token.Error(), "nothing was sent to this plane, and no other plane is affected"
 	case errors.Is(err, context.Canceled):
 		return "the run was interrupted before an answer came", "run terraform plan to see what is there"
+	case errors.As(err, &transport) && !transport.Sent && p.Client.IsLoopback():
+		remedy = "start the plane on this machine, with `hybridge dev` or the service of `hybridge agent`, or correct base_url"
+		if p.Name == DefaultPlane {
+			remedy += ". Without base_url, CLOUDFLARE_BASE_URL counts: the exports of a plane that has stopped still name its port"
+		}
+		return fmt.Sprintf("%s cannot be reached: %v", p, transport.Err), remedy
 	case errors.As(err, &transport) && !transport.Sent:
 		return fmt.Sprintf("%s cannot be reached: %v", p, transport.Err),
 			"check base_url, that the plane runs there, and that this machine may connect to it"

@@ -131,7 +131,7 @@ func (m model) uploadFailed(err error, p *tfkit.Plane, diags *diag.Diagnostics) 
 	var api *cloudflare.Error
 	if errors.As(err, &api) && api.Code == codeInvalid {
 		diags.AddError("Version was refused", fmt.Sprintf("The runtime of %s does not accept this version of Worker %q:\n\n%s\n\n"+
-			"Nothing was created. Correct the code, its bindings or its compatibility flags.", p, m.Worker.ValueString(), api.Message))
+			"Nothing was created. Correct the code, its bindings or its compatibility flags.", p, p.WorkerName(m.Worker.ValueString()), api.Message))
 		return
 	}
 	diags.Append(m.attempt("create", p).FailedBecause(err, m.uploadRemedy(err)))

@@ -295,7 +295,7 @@ func (r *versionResource) Delete(ctx context.Context, req resource.DeleteRequest
 func (m model) leave(p *tfkit.Plane, why string, diags *diag.Diagnostics) {
 	diags.AddWarning("Version was not deleted", fmt.Sprintf("Version %s of Worker %q stays on %s, although delete_on_destroy is set: %s. Terraform no longer manages it. "+
 		"It goes when its Worker is deleted. Once nothing needs it, it can be deleted alone, with DELETE %saccounts/%s/workers/workers/%s/versions/%s.",
-		m.ID.ValueString(), m.Worker.ValueString(), p, why, p.Client.BaseURL(), p.AccountID, m.WorkerID.ValueString(), m.ID.ValueString()))
+		m.ID.ValueString(), p.WorkerName(m.Worker.ValueString()), p, why, p.Client.BaseURL(), p.AccountID, m.WorkerID.ValueString(), m.ID.ValueString()))
 }
 
 // planeOf returns the plane that a version in state lives on, or nil after it

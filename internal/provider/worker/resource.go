@@ -65,13 +65,19 @@ const maxHostLabel = 63
 // ModifyPlan settles plane and account, and leaves url unknown only if it will
 // change.
 func (r *workerResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	if tfkit.PlanPlane(ctx, r.Data, req, resp) == nil {
+	p := tfkit.PlanPlane(ctx, r.Data, req, resp)
+	if p == nil {
 		return
 	}
 	var plan model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
 	if resp.Diagnostics.HasError() || plan.Subdomain.IsUnknown() {
 		return
+	}
+	var planned subdomainModel
+	resp.Diagnostics.Append(plan.Subdomain.As(ctx, &planned, basetypes.ObjectAsOptions{})...)
+	if !planned.PreviewsEnabled.IsUnknown() {
+		r.Data.PlanPreviews(p.Name, planned.PreviewsEnabled.ValueBool(), plan.ID.ValueString(), plan.Name.ValueString())
 	}
 	url := types.StringUnknown()
 	if enabled := isEnabled(ctx, plan.Subdomain, &resp.Diagnostics); enabled.IsUnknown() {
