@@ -98,7 +98,11 @@ type TransportError struct {
 }
 
 func (e *TransportError) Error() string {
-	if !e.Sent {
+	var socket *socketError
+	switch {
+	case !e.Sent && errors.As(e.Err, &socket):
+		return fmt.Sprintf("%s cannot be reached: %v", planeLabel(e.Plane), e.Err)
+	case !e.Sent:
 		return fmt.Sprintf("%s at %s cannot be reached: %v; check base_url, and that the plane runs", planeLabel(e.Plane), e.BaseURL, e.Err)
 	}
 	return fmt.Sprintf("%s %s on %s at %s: no complete answer: %v", e.Method, e.Path, planeLabel(e.Plane), e.BaseURL, e.Err)

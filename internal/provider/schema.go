@@ -14,6 +14,10 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 )
 
+// socketURL is what the descriptions of every base_url say.
+const socketURL = "A plane on this very machine may be reached by its unix socket: `unix:///run/hybridge/api.sock`, or with a path of its API " +
+	"`unix:///run/hybridge/api.sock:/client/v4` (the default); a colon in the socket's own path is written `%3A`."
+
 // providerSchema is the schema of the provider block. Nothing is required in it:
 // the default plane may come from the environment, or be absent if every resource
 // names a plane.
@@ -39,7 +43,7 @@ func providerSchema() schema.Schema {
 			"base_url": schema.StringAttribute{
 				Optional: true,
 				MarkdownDescription: "URL of the default plane's Cloudflare API, with or without a trailing slash. Default: the environment variable `" +
-					envBaseURL + "`, else `" + cloudflare.DefaultBaseURL + "`. A URL without a path gets `/client/v4`.",
+					envBaseURL + "`, else `" + cloudflare.DefaultBaseURL + "`. A URL without a path gets `/client/v4`. " + socketURL,
 			},
 			"insecure_http": schema.BoolAttribute{
 				Optional:            true,
@@ -55,7 +59,7 @@ func providerSchema() schema.Schema {
 						"base_url": schema.StringAttribute{
 							Optional: true,
 							MarkdownDescription: "URL of the plane's Cloudflare API, e.g. `https://paris.example.com/client/v4`. " +
-								"Default: `" + cloudflare.DefaultBaseURL + "` (a second Cloudflare account).",
+								"Default: `" + cloudflare.DefaultBaseURL + "` (a second Cloudflare account). " + socketURL,
 						},
 						"account_id": schema.StringAttribute{
 							Required:            true,

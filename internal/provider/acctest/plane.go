@@ -6,7 +6,9 @@
 package acctest
 
 import (
+	"net"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -79,6 +81,26 @@ func NewPlane(t testing.TB) *Plane {
 	made := &Plane{URL: server.URL + "/client/v4", AccountID: account.ID, Registry: reg, Runtime: runtime, Plane: p, Faults: faults}
 	made.Token = made.TokenFor(t, "admin")
 	return made
+}
+
+// OnSocket serves the plane at a unix socket as well and returns its path.
+func (p *Plane) OnSocket(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hb") // a socket below t.TempDir() has too long a path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "api.sock")
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatalf("listening on a socket: %v", err)
+	}
+	server := httptest.NewUnstartedServer(p.Faults.Handler(p.Plane.Handler()))
+	server.Listener = ln
+	server.Start()
+	t.Cleanup(server.Close)
+	return path
 }
 
 // TokenFor mints a token with these permissions: groups or shorthands.

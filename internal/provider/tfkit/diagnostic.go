@@ -85,6 +85,8 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		return token.Error(), "nothing was sent to this plane, and no other plane is affected"
 	case errors.Is(err, context.Canceled):
 		return "the run was interrupted before an answer came", "run terraform plan to see what is there"
+	case errors.As(err, &transport) && !transport.Sent && strings.HasPrefix(transport.BaseURL, "unix:"):
+		return fmt.Sprintf("%s cannot be reached: %v", p, transport.Err), "" // which says what to do
 	case errors.As(err, &transport) && !transport.Sent:
 		return fmt.Sprintf("%s cannot be reached: %v", p, transport.Err),
 			"check base_url, that the plane runs there, and that this machine may connect to it"
@@ -92,8 +94,8 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		return fmt.Sprintf("%s %s got no complete answer: %v", transport.Method, transport.Path, transport.Err),
 			"nothing is known about the outcome: run terraform plan to see what is there"
 	case errors.As(err, &notAPI):
-		return err.Error(), "base_url must lead to a Cloudflare API, e.g. https://api.cloudflare.com/client/v4 or " +
-			"http://127.0.0.1:8780/client/v4; a login page or a proxy in between answers like this too"
+		return err.Error(), "base_url must lead to a Cloudflare API, e.g. https://api.cloudflare.com/client/v4, " +
+			"http://127.0.0.1:8780/client/v4 or unix:///run/hybridge/api.sock; a login page or a proxy in between answers like this too"
 	default:
 		return err.Error(), ""
 	}
