@@ -58,6 +58,8 @@ type Config struct {
 	// most, before the first request; its error reaches every caller as a
 	// *TokenError and MUST NOT hold the token.
 	TokenFrom func(ctx context.Context) (string, error)
+	// Access, if not nil, is sent with every request, to this plane and nobody else.
+	Access *Access
 
 	// RequestsPerSecond limits the sustained rate. Zero means the default: below
 	// Cloudflare's limit for an edge plane, unlimited for any other.
@@ -119,8 +121,13 @@ func New(cfg Config) (*Client, error) {
 	if !LooksLikeID(cfg.AccountID) {
 		return nil, fmt.Errorf("account id %q of %s is not 32 hexadecimal digits", cfg.AccountID, planeLabel(cfg.Plane))
 	}
+	access, err := newAccess(cfg, at)
+	if err != nil {
+		return nil, err
+	}
 	edge := isEdge(base)
 	w := newWire(cfg, at, edge, token)
+	w.access = access
 	c := &Client{
 		plane:     cfg.Plane,
 		base:      base,

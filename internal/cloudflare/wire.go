@@ -38,6 +38,7 @@ type wire struct {
 	plane   string
 	at      address
 	token   *token
+	access  *access // nil: not behind Cloudflare Access
 	next    http.RoundTripper
 	pool    *http.Transport // nil where a test brought its own transport
 	budget  *budget
@@ -137,11 +138,10 @@ func (w *wire) close() {
 // package's types, or ctx's.
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	token, err := w.token.get(ctx)
+	keys, err := w.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w.withheld.add(token) // before anything can come back with it
 	if err := w.isDown(req); err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 		if err := w.budget.wait(ctx); err != nil {
 			return nil, err
 		}
-		res, header, err := w.once(req, token, attempt)
+		res, header, err := w.once(req, keys, attempt)
 		if err == nil {
 			w.noteDown(nil)
 			return res, nil
@@ -234,7 +234,7 @@ func neverSent(err error) bool {
 }
 
 // once makes one attempt. header is the answer's, if there was one.
-func (w *wire) once(orig *http.Request, token string, attempt int) (res *http.Response, header http.Header, err error) {
+func (w *wire) once(orig *http.Request, keys keys, attempt int) (res *http.Response, header http.Header, err error) {
 	body, size, err := openBody(orig)
 	if err != nil {
 		return nil, nil, err
@@ -251,7 +251,7 @@ func (w *wire) once(orig *http.Request, token string, attempt int) (res *http.Re
 	if body != nil {
 		req.Body, req.ContentLength = body, size
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	keys.set(req.Header)
 	if w.agent != "" {
 		req.Header.Set("User-Agent", w.agent)
 	}
@@ -284,6 +284,9 @@ func (w *wire) once(orig *http.Request, token string, attempt int) (res *http.Re
 func (w *wire) judge(req *http.Request, raw *http.Response, content []byte) (*http.Response, http.Header, error) {
 	h := raw.Header
 	if raw.StatusCode >= 300 && raw.StatusCode < 400 {
+		if err := w.accessRefusal(req, raw, content); err != nil {
+			return nil, h, err
+		}
 		target := "elsewhere"
 		if u, err := raw.Location(); err == nil {
 			target = "to " + u.Redacted()
@@ -296,6 +299,9 @@ func (w *wire) judge(req *http.Request, raw *http.Response, content []byte) (*ht
 	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	isJSON := media == "application/json" || strings.HasSuffix(media, "+json")
 	if trimmed := bytes.TrimSpace(content); raw.StatusCode != http.StatusNoContent && !isJSON && !bytes.HasPrefix(trimmed, []byte("{")) {
+		if err := w.accessRefusal(req, raw, content); err != nil {
+			return nil, h, err
+		}
 		return nil, h, w.answerError(req, raw, "")
 	}
 	if !json.Valid(content) {

@@ -34,6 +34,8 @@ func providerSchema() schema.Schema {
 				Validators: []validator.String{tfkit.APIToken()},
 			},
 			"api_token_sops": tokenSOPSAttribute("API token of the default plane in a SOPS file, instead of `api_token`; it goes before the environment. Default: none."),
+			"access": accessAttribute("the default plane", "the environment variables `"+cloudflare.EnvAccessClientID+"` and `"+cloudflare.EnvAccessClientSecret+
+				"` where `base_url` leads to neither of these two, else none."),
 			"account_id": schema.StringAttribute{
 				Optional: true,
 				MarkdownDescription: "Account of the default plane, 32 hexadecimal digits. Default: the environment variable `" +
@@ -74,6 +76,7 @@ func providerSchema() schema.Schema {
 							Validators: []validator.String{tfkit.APIToken()},
 						},
 						"api_token_sops": tokenSOPSAttribute("API token of that plane in a SOPS file. Exactly one of `api_token` and `api_token_sops` is needed."),
+						"access":         accessAttribute("that plane", "none."),
 						"region": schema.StringAttribute{
 							Optional:            true,
 							MarkdownDescription: "Where the plane is, in your own words, e.g. `eu-west`. Shown by the data source `hybridge_plane`. Default: none.",

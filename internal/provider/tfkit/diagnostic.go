@@ -74,6 +74,7 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		transport *cloudflare.TransportError
 		notAPI    *cloudflare.AnswerError
 		token     *cloudflare.TokenError
+		access    *cloudflare.AccessError
 		sameName  *cloudflare.SameNameError
 	)
 	switch {
@@ -83,6 +84,8 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		return explainAPI(api), remedyFor(api, p)
 	case errors.As(err, &token):
 		return token.Error(), "nothing was sent to this plane, and no other plane is affected"
+	case errors.As(err, &access):
+		return access.What(), access.Remedy()
 	case errors.Is(err, context.Canceled):
 		return "the run was interrupted before an answer came", "run terraform plan to see what is there"
 	case errors.As(err, &transport) && !transport.Sent && strings.HasPrefix(transport.BaseURL, "unix:"):

@@ -17,6 +17,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 )
 
 // Patterns are compiled on first use: the provider process starts several times
@@ -112,6 +114,16 @@ func CheckAPIToken(v string) error {
 			"create a token instead", len(v), wantToken)
 	}
 	return nil
+}
+
+// AccessClientID accepts the client id of a service token of Cloudflare Access.
+func AccessClientID() validator.String {
+	return check{want: "the client id of a service token of Cloudflare Access", check: cloudflare.CheckAccessClientID}
+}
+
+// AccessClientSecret accepts the client secret of one.
+func AccessClientSecret() validator.String {
+	return check{want: "the client secret of a service token of Cloudflare Access", check: cloudflare.CheckAccessClientSecret}
 }
 
 // ServerURL accepts the address of a server.
