@@ -35,6 +35,21 @@ func TestRolloutsAreAskedThroughTheSocket(t *testing.T) {
 	if err := json.NewDecoder(resp.Body).Decode(&accounts); err != nil || len(accounts.Result) != 1 {
 		t.Fatalf("%+v %v", accounts, err)
 	}
+	// It says where it is, which the planes in Terraform have to agree with.
+	about, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://plane/hybridge/v1/plane", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about.Header = req.Header
+	told, err := overUnix(m.path("api.sock")).Do(about)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer told.Body.Close()
+	var plane struct{ Region string }
+	if err := json.NewDecoder(told.Body).Decode(&plane); err != nil || plane.Region != "fr" {
+		t.Errorf("the plane says that it is in %q, %v", plane.Region, err)
+	}
 	list := func(base string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), "hybridge", "rollout", "list")
 		cmd.Env = append(os.Environ(), "CLOUDFLARE_API_TOKEN="+strings.TrimSpace(string(token)),

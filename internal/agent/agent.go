@@ -67,6 +67,7 @@ type Config struct {
 	StopWaitUntil time.Duration
 	// Callbacks are told of every change of a rollout.
 	Callbacks []plane.Callback
+	Region    string // where the machine is, in the operator's words; may be empty
 	Version   string // of this program
 	Log       hclog.Logger
 	// Prepare, if not nil, is called with the registry before any Worker is
@@ -195,7 +196,7 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	p, err := plane.New(plane.Config{
 		Registry: a.reg, Runtime: a.fleet, Callbacks: cfg.Callbacks, Log: cfg.Log.Named("api"),
 		Ingress: shown,
-		Version: cfg.Version, WorkerdVersion: workerdVersion,
+		Version: cfg.Version, WorkerdVersion: workerdVersion, Region: cfg.Region,
 	})
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ type model struct {
 	APIToken          types.String  `tfsdk:"api_token"`
 	APITokenSOPS      types.Object  `tfsdk:"api_token_sops"`
 	Access            types.Object  `tfsdk:"access"`
+	Region            types.String  `tfsdk:"region"`
 	AccountID         types.String  `tfsdk:"account_id"`
 	BaseURL           types.String  `tfsdk:"base_url"`
 	InsecureHTTP      types.Bool    `tfsdk:"insecure_http"`
@@ -120,7 +121,7 @@ func (p *hybridge) Configure(ctx context.Context, req provider.ConfigureRequest,
 		return
 	}
 	refuseUnknown(map[string]attr.Value{
-		"api_token": m.APIToken, "account_id": m.AccountID, "base_url": m.BaseURL, "insecure_http": m.InsecureHTTP,
+		"api_token": m.APIToken, "account_id": m.AccountID, "base_url": m.BaseURL, "insecure_http": m.InsecureHTTP, "region": m.Region,
 		"planes": m.Planes, "api_token_sops": whole(m.APITokenSOPS), "access": whole(m.Access), "requests_per_second": m.RequestsPerSecond, "max_retries": m.MaxRetries,
 		"request_timeout": m.RequestTimeout, "user_agent_suffix": m.UserAgentSuffix,
 	}, &resp.Diagnostics)
@@ -209,6 +210,7 @@ func (p *hybridge) defaultSettings(m model) settings {
 		token:        pick(m.APIToken, envToken),
 		accountID:    pick(m.AccountID, envAccount),
 		baseURL:      pick(m.BaseURL, envBaseURL),
+		region:       m.Region.ValueString(),
 		insecureHTTP: m.InsecureHTTP.ValueBool(),
 	}
 	if !m.APITokenSOPS.IsNull() { // explicit, so it goes before the environment

@@ -6,7 +6,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
@@ -17,6 +16,10 @@ import (
 // socketURL is what the descriptions of every base_url say.
 const socketURL = "A plane on this very machine may be reached by its unix socket: `unix:///run/hybridge/api.sock`, or with a path of its API " +
 	"`unix:///run/hybridge/api.sock:/client/v4` (the default); a colon in the socket's own path is written `%3A`."
+
+// regionText is what the descriptions of every region say.
+const regionText = "In your own words, e.g. `fr` or `eu-west`: lower-case letters, digits, `-` and `_`. `residency` of resources is compared with it. " +
+	"A self-hosted plane whose own `agent.yaml` names another region is an error at plan, for which each plane is asked once. Default: what a self-hosted plane says of itself."
 
 // providerSchema is the schema of the provider block. Nothing is required in it:
 // the default plane may come from the environment, or be absent if every resource
@@ -46,6 +49,11 @@ func providerSchema() schema.Schema {
 				Optional: true,
 				MarkdownDescription: "URL of the default plane's Cloudflare API, with or without a trailing slash. Default: the environment variable `" +
 					envBaseURL + "`, else `" + cloudflare.DefaultBaseURL + "`. A URL without a path gets `/client/v4`. " + socketURL,
+			},
+			"region": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "Where the default plane is. " + regionText,
+				Validators:          []validator.String{tfkit.Region()},
 			},
 			"insecure_http": schema.BoolAttribute{
 				Optional:            true,
@@ -79,8 +87,8 @@ func providerSchema() schema.Schema {
 						"access":         accessAttribute("that plane", "none."),
 						"region": schema.StringAttribute{
 							Optional:            true,
-							MarkdownDescription: "Where the plane is, in your own words, e.g. `eu-west`. Shown by the data source `hybridge_plane`. Default: none.",
-							Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
+							MarkdownDescription: "Where that plane is. " + regionText,
+							Validators:          []validator.String{tfkit.Region()},
 						},
 						"insecure_http": schema.BoolAttribute{
 							Optional:            true,

@@ -65,7 +65,8 @@ const maxHostLabel = 63
 // ModifyPlan settles plane and account, and leaves url unknown only if it will
 // change.
 func (r *workerResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	if tfkit.PlanPlane(ctx, r.Data, req, resp) == nil {
+	p := tfkit.PlanPlane(ctx, r.Data, req, resp)
+	if p == nil || !tfkit.PlanResidency(ctx, p, req, resp) {
 		return
 	}
 	var plan model
@@ -105,7 +106,7 @@ func (r *workerResource) Create(ctx context.Context, req resource.CreateRequest,
 	}
 	p := r.Data.Plane(m.Plane, &resp.Diagnostics)
 	in := m.input(ctx, &resp.Diagnostics)
-	if resp.Diagnostics.HasError() {
+	if resp.Diagnostics.HasError() || !p.KeepsResidency(ctx, m.residency(), &resp.Diagnostics) {
 		return
 	}
 	w, err := p.Client.CreateWorker(ctx, in)
