@@ -38,7 +38,7 @@ type Access struct {
 func AccessFromEnvironment(baseURL string, getenv func(string) string) (*Access, error) {
 	a := &Access{ClientID: getenv(EnvAccessClientID), ClientSecret: getenv(EnvAccessClientSecret)}
 	switch {
-	case a.ClientID == "" && a.ClientSecret == "", CheckAccess(baseURL) != nil:
+	case a.ClientID == "" && a.ClientSecret == "", neverBehindAccess(baseURL):
 		return nil, nil
 	case a.ClientID == "":
 		return nil, fmt.Errorf("the environment variable %s is set, but %s is not: set both or neither", EnvAccessClientSecret, EnvAccessClientID)
@@ -48,13 +48,15 @@ func AccessFromEnvironment(baseURL string, getenv func(string) string) (*Access,
 	return a, nil
 }
 
+func neverBehindAccess(baseURL string) bool { return CheckAccess(baseURL) != nil }
+
 // CheckAccess says why a plane at this base URL can have no use for a service
 // token. An invalid URL passes: New refuses it.
 func CheckAccess(baseURL string) error {
 	at, err := parseBaseURL(baseURL, true)
 	switch {
 	case err != nil:
-		return nil
+		return nil //nolint:nilerr // see above
 	case at.socket != "":
 		return fmt.Errorf("access is of no use at the socket %s, which no Cloudflare Access stands before: leave access out", at.socket)
 	case isEdge(at.url):
@@ -200,7 +202,7 @@ func (w *wire) accessRefusal(req *http.Request, raw *http.Response, content []by
 	case raw.StatusCode >= 300 && raw.StatusCode < 400:
 		to, err := raw.Location()
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // a redirect to nowhere
 		}
 		host := strings.ToLower(to.Hostname())
 		if host != accessLoginDomain && !strings.HasSuffix(host, "."+accessLoginDomain) && !strings.HasPrefix(to.Path, "/cdn-cgi/access/") {

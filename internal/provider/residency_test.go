@@ -282,6 +282,17 @@ func TestAPlaneThatCannotBeAskedIsCheckedByTheApply(t *testing.T) {
 		t.Errorf("%d writes", plane.Writes())
 	}
 
+	// Without the key of its token it cannot be asked either; who does not care needs none.
+	box := acctest.NewStrongbox(t)
+	sealed := tfproto.Object{"sops": map[string]any{"env_allowed": false}, "planes": map[string]any{"paris": map[string]any{
+		"base_url": plane.URL, "account_id": plane.AccountID, "region": "fr",
+		"api_token_sops": map[string]any{"file": box.Seal(t, "token.enc.yaml", map[string]string{"token": plane.Token}), "key": "token"},
+	}}}
+	_, d = acctest.Proto(t, acctest.NoEnv, sealed).Plan(t.Context(), t, tfproto.State{Type: "hybridge_worker"}, tfproto.Object{"name": "api", "plane": "paris"})
+	expect(t, d)
+	_, d = acctest.Proto(t, acctest.NoEnv, sealed).Plan(t.Context(), t, tfproto.State{Type: "hybridge_worker"}, config)
+	expect(t, d, "WARNING at residency", "token.enc.yaml")
+
 	// What the provider block says suffices to refuse, and the default plane has to answer.
 	entry["region"], entry["base_url"] = "de", "unix://"+filepath.Join(dir, "other.sock")
 	_, d = acctest.Proto(t, acctest.NoEnv, block).Plan(t.Context(), t, tfproto.State{Type: "hybridge_worker"}, config)
