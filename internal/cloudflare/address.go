@@ -18,16 +18,13 @@ type address struct {
 	socket string   // the unix socket that is dialled instead of url's host; empty for TCP
 }
 
-// String is the address as base_url would have it, with a slash at the end.
+// String is the address as base_url would have it, with the path of the API and a slash
+// at the end, so that a path can be appended.
 func (a address) String() string {
 	if a.socket == "" {
 		return a.url.String()
 	}
-	text := "unix://" + strings.ReplaceAll((&url.URL{Path: a.socket}).EscapedPath(), ":", "%3A")
-	if a.url.Path != defaultPath+"/" {
-		text += ":" + a.url.EscapedPath()
-	}
-	return text
+	return "unix://" + strings.ReplaceAll((&url.URL{Path: a.socket}).EscapedPath(), ":", "%3A") + ":" + a.url.EscapedPath()
 }
 
 const (

@@ -115,7 +115,7 @@ func TestRequestsGoThroughTheSocketAndNowhereElse(t *testing.T) {
 	if want := "localhost/client/v4/accounts/" + testAccount + "/workers/workers/api"; seen != want {
 		t.Errorf("asked was %s, want %s", seen, want)
 	}
-	if got, want := c.BaseURL(), "unix://"+path; got != want {
+	if got, want := c.BaseURL(), "unix://"+path+":/client/v4/"; got != want {
 		t.Errorf("the client shows %s, want %s", got, want)
 	}
 }

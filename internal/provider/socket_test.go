@@ -35,7 +35,7 @@ func TestAPlaneIsReachedByItsSocket(t *testing.T) {
 				t.Errorf("the Worker is %v", worker.Object)
 			}
 			got, d := p.Data(t.Context(), t, "hybridge_plane", tfproto.Object{"plane": tt.plane})
-			if len(d) > 0 || got["base_url"] != url || got["kind"] != "self-hosted" || got["healthy"] != true {
+			if len(d) > 0 || got["base_url"] != url+":/client/v4/" || got["kind"] != "self-hosted" || got["healthy"] != true {
 				t.Errorf("the plane says %v; %s", got, d)
 			}
 		})
@@ -47,7 +47,7 @@ func TestAPlaneIsReachedByItsSocket(t *testing.T) {
 			}
 			return plane.Env(name)
 		}, nil)
-		if got, d := p.Data(t.Context(), t, "hybridge_plane", tfproto.Object{}); len(d) > 0 || got["base_url"] != url || got["healthy"] != true {
+		if got, d := p.Data(t.Context(), t, "hybridge_plane", tfproto.Object{}); len(d) > 0 || got["base_url"] != url+":/client/v4/" || got["healthy"] != true {
 			t.Errorf("the plane says %v; %s", got, d)
 		}
 	})
