@@ -67,9 +67,10 @@ type Config struct {
 	StopWaitUntil time.Duration
 	// Callbacks are told of every change of a rollout.
 	Callbacks []plane.Callback
-	Region    string // where the machine is, in the operator's words; may be empty
 	Version   string // of this program
 	Log       hclog.Logger
+	// Region is where the machine is, in the operator's words; it may be empty.
+	Region string
 	// Prepare, if not nil, is called with the registry before any Worker is
 	// started and before anything is served.
 	Prepare func(context.Context, *registry.Registry) error
@@ -194,9 +195,10 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		a.fleet.Close(now)
 	})
 	p, err := plane.New(plane.Config{
+		Region:   cfg.Region,
 		Registry: a.reg, Runtime: a.fleet, Callbacks: cfg.Callbacks, Log: cfg.Log.Named("api"),
 		Ingress: shown,
-		Version: cfg.Version, WorkerdVersion: workerdVersion, Region: cfg.Region,
+		Version: cfg.Version, WorkerdVersion: workerdVersion,
 	})
 	if err != nil {
 		return nil, err

@@ -82,14 +82,14 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		return sameName.Error(), "look at it, and import it, or delete it and run terraform apply again"
 	case errors.As(err, &api):
 		return explainAPI(api), remedyFor(api, p)
-	case errors.As(err, &token):
-		return token.Error(), "nothing was sent to this plane, and no other plane is affected"
 	case errors.As(err, &access):
 		return access.What(), access.Remedy()
-	case errors.Is(err, context.Canceled):
-		return "the run was interrupted before an answer came", "run terraform plan to see what is there"
 	case errors.As(err, &transport) && !transport.Sent && strings.HasPrefix(transport.BaseURL, "unix:"):
 		return fmt.Sprintf("%s cannot be reached: %v", p, transport.Err), "" // which says what to do
+	case errors.As(err, &token):
+		return token.Error(), "nothing was sent to this plane, and no other plane is affected"
+	case errors.Is(err, context.Canceled):
+		return "the run was interrupted before an answer came", "run terraform plan to see what is there"
 	case errors.As(err, &transport) && !transport.Sent:
 		return fmt.Sprintf("%s cannot be reached: %v", p, transport.Err),
 			"check base_url, that the plane runs there, and that this machine may connect to it"

@@ -36,9 +36,10 @@ func (r *versionResource) ImportState(ctx context.Context, req resource.ImportSt
 		Vars:               types.MapNull(types.StringType), JSONVars: types.MapNull(types.StringType),
 		Services: types.MapNull(types.ObjectType{AttrTypes: serviceTypes}),
 		Secrets:  types.MapNull(types.ObjectType{AttrTypes: secretTypes}), SecretDigests: types.MapNull(types.StringType),
-		RawBindings: types.MapNull(types.StringType), Residency: types.SetNull(types.StringType),
-		Placement: types.ObjectNull(placementTypes), Limits: types.ObjectNull(limitsTypes),
+		RawBindings: types.MapNull(types.StringType),
+		Placement:   types.ObjectNull(placementTypes), Limits: types.ObjectNull(limitsTypes),
 		ModulesSHA256: types.MapNull(types.StringType),
+		Residency:     types.SetNull(types.StringType),
 		Adopt:         types.BoolValue(true), DeleteOnDestroy: types.BoolValue(false), KeepSecrets: types.BoolValue(false),
 	}
 	attempt := m.attempt("import", p)
