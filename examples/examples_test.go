@@ -106,6 +106,10 @@ var examples = map[string]example{
 			{output: "url", path: "price/plum", status: 404, want: "no price for plum\n"},
 		},
 	},
+	"residency": {
+		questions: []question{{output: "url", want: "kept in France"}},
+		outputs:   map[string]string{"region": "^fr$"},
+	},
 	"provider": { // configures planes and makes nothing
 		variables: map[string]string{"tokyo_token": strings.Repeat("0", 40)},
 	},

@@ -365,9 +365,9 @@ func TestReloadsAndNewCertificatesDropNoRequest(t *testing.T) {
 	if !m.status().Ready {
 		t.Errorf("%+v", m.status().Checks)
 	}
-	m.write("agent.yaml", strings.Replace(config, "region: fr", "region: fr\nlog: { format: text }", 1))
+	m.write("agent.yaml", strings.Replace(config, "region: fr", "region: de\nlog: { format: text }", 1))
 	m.signal(syscall.SIGHUP)
-	standintest.Eventually(t, "the key that needs a restart is shown", func() bool { return slices.Equal(m.status().RestartNeeded, []string{"log.format"}) })
+	standintest.Eventually(t, "what needs a restart is shown", func() bool { return slices.Equal(m.status().RestartNeeded, []string{"region", "log.format"}) })
 
 	// New certificate files are taken over by themselves; broken ones are not.
 	m.write("app.crt", "half a certificate")

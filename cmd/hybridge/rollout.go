@@ -21,7 +21,10 @@ import (
 const followEvery = 500 * time.Millisecond
 
 const rolloutPlane = `Asked is the self-hosted plane of CLOUDFLARE_BASE_URL, CLOUDFLARE_ACCOUNT_ID and
-CLOUDFLARE_API_TOKEN. Cloudflare keeps no rollouts: there, look at the deployments.`
+CLOUDFLARE_API_TOKEN; a URL like unix:///run/hybridge/api.sock asks an agent by its
+socket. Behind Cloudflare Access, the service token of CLOUDFLARE_ACCESS_CLIENT_ID and
+CLOUDFLARE_ACCESS_CLIENT_SECRET is sent too. Cloudflare keeps no rollouts: there, look
+at the deployments.`
 
 func newRollout(p process) *cobra.Command {
 	cmd := &cobra.Command{

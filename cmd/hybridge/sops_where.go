@@ -48,6 +48,15 @@ CLOUDFLARE_API_TOKEN, or all planes of a YAML file:
   edge:
     account_id: 0123456789abcdef0123456789abcdef
     api_token_env: EDGE_TOKEN
+  here:
+    base_url: unix:///run/hybridge/api.sock
+    account_id: 0123456789abcdef0123456789abcdef
+    api_token_env: HERE_TOKEN
+
+One behind Cloudflare Access needs a service token as well:
+access: {client_id: ..., client_secret_sops: {file: ..., key: ...}}, or
+client_secret_env instead; for the plane of the environment it is
+CLOUDFLARE_ACCESS_CLIENT_ID and CLOUDFLARE_ACCESS_CLIENT_SECRET.
 
 They are asked at the same time. One that cannot be asked is reported, and hides
 no other.

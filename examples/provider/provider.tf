@@ -16,7 +16,13 @@ provider "hybridge" {
     paris = {
       base_url   = "https://workers.paris.example.com/client/v4"
       account_id = "0123456789abcdef0123456789abcdef"
-      region     = "eu-west"
+      region     = "fr"
+
+      # Cloudflare Access stands before it, and lets this service token pass.
+      access = {
+        client_id          = "88bf3b6d86161464f6509f7219099e57.access"
+        client_secret_sops = { file = "${path.module}/paris.enc.yaml", key = "access_client_secret" }
+      }
 
       # Decrypted when the plane is asked something, and only then.
       api_token_sops = {
@@ -28,6 +34,12 @@ provider "hybridge" {
       base_url   = "https://workers.tokyo.example.com/client/v4"
       account_id = "0123456789abcdef0123456789abcdef"
       api_token  = var.tokyo_token
+    }
+    # The agent on this very machine.
+    here = {
+      base_url       = "unix:///run/hybridge/api.sock"
+      account_id     = "0123456789abcdef0123456789abcdef"
+      api_token_sops = { file = "${path.module}/here.enc.yaml", key = "api_token" }
     }
   }
 

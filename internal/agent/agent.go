@@ -74,6 +74,8 @@ type Config struct {
 	Callbacks []plane.Callback
 	Version   string // of this program
 	Log       hclog.Logger
+	// Region is where the machine is, in the operator's words; it may be empty.
+	Region string
 	// Prepare, if not nil, is called with the registry before any Worker is
 	// started and before anything is served.
 	Prepare func(context.Context, *registry.Registry) error
@@ -206,6 +208,7 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		a.router.SetOthers(a.origin.Lookup)
 	}
 	p, err := plane.New(plane.Config{
+		Region:   cfg.Region,
 		Registry: a.reg, Runtime: a.fleet, Callbacks: cfg.Callbacks, Log: cfg.Log.Named("api"),
 		Ingress: shown, Private: a.origin, Tunnels: tunnels,
 		Version: cfg.Version, WorkerdVersion: workerdVersion,

@@ -11,11 +11,9 @@ package cloudflare
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -50,8 +48,9 @@ type Config struct {
 	// Plane names the plane in errors and logs; empty for the default plane.
 	Plane string
 	// BaseURL is the Cloudflare API of the plane, e.g.
-	// http://127.0.0.1:8780/client/v4, with or without a trailing slash.
-	// Empty means DefaultBaseURL.
+	// http://127.0.0.1:8780/client/v4, with or without a trailing slash, or the unix
+	// socket that it is served at, e.g. unix:///run/hybridge/api.sock. Empty means
+	// DefaultBaseURL.
 	BaseURL   string
 	AccountID string
 	Token     string
@@ -59,6 +58,8 @@ type Config struct {
 	// most, before the first request; its error reaches every caller as a
 	// *TokenError and MUST NOT hold the token.
 	TokenFrom func(ctx context.Context) (string, error)
+	// Access, if not nil, is sent with every request, to this plane and nobody else.
+	Access *Access
 
 	// RequestsPerSecond limits the sustained rate. Zero means the default: below
 	// Cloudflare's limit for an edge plane, unlimited for any other.
@@ -82,7 +83,8 @@ type Config struct {
 // Client speaks to one plane.
 type Client struct {
 	plane     string
-	base      *url.URL // ends with a slash
+	base      *url.URL // of requests; ends with a slash
+	shown     string   // the same as base_url would have it
 	accountID string
 	edge      bool // known to be Cloudflare by its host
 	wire      *wire
@@ -104,10 +106,11 @@ type planeOnce struct {
 
 // New makes a Client. It sends nothing.
 func New(cfg Config) (*Client, error) {
-	base, err := parseBaseURL(cfg.BaseURL, cfg.AllowInsecureHTTP)
+	at, err := parseBaseURL(cfg.BaseURL, cfg.AllowInsecureHTTP)
 	if err != nil {
 		return nil, err
 	}
+	base := at.url
 	token, err := newToken(cfg)
 	if err != nil {
 		return nil, err
@@ -118,11 +121,17 @@ func New(cfg Config) (*Client, error) {
 	if !LooksLikeID(cfg.AccountID) {
 		return nil, fmt.Errorf("account id %q of %s is not 32 hexadecimal digits", cfg.AccountID, planeLabel(cfg.Plane))
 	}
+	access, err := newAccess(cfg, at)
+	if err != nil {
+		return nil, err
+	}
 	edge := isEdge(base)
-	w := newWire(cfg, base, edge, token)
+	w := newWire(cfg, at, edge, token)
+	w.access = access
 	c := &Client{
 		plane:     cfg.Plane,
 		base:      base,
+		shown:     at.String(),
 		accountID: cfg.AccountID,
 		edge:      edge,
 		wire:      w,
@@ -159,7 +168,7 @@ func (c *Client) AccountID() string { return c.accountID }
 func (c *Client) PlaneName() string { return c.plane }
 
 // BaseURL is the address of the plane's Cloudflare API.
-func (c *Client) BaseURL() string { return c.base.String() }
+func (c *Client) BaseURL() string { return c.shown }
 
 // IsEdge reports whether the address alone says that this is Cloudflare.
 func (c *Client) IsEdge() bool { return c.edge }
@@ -185,32 +194,4 @@ func LooksLikeID(s string) bool {
 		}
 	}
 	return true
-}
-
-func parseBaseURL(raw string, allowInsecure bool) (*url.URL, error) {
-	if raw == "" {
-		raw = DefaultBaseURL
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		// url.Error repeats the whole input, which may hold credentials.
-		return nil, errors.New("base_url cannot be parsed: want something like https://api.cloudflare.com/client/v4")
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("base_url %q is not an http or https URL: want something like https://api.cloudflare.com/client/v4", u.Redacted())
-	}
-	if u.User != nil {
-		return nil, fmt.Errorf("base_url %q holds credentials: use api_token", u.Redacted())
-	}
-	if u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("base_url %q must have neither query nor fragment", u.Redacted())
-	}
-	if u.Scheme == "http" && !allowInsecure && !isLoopback(u.Hostname()) {
-		return nil, fmt.Errorf("base_url %q would send the API token unencrypted: use https, or set insecure_http = true for a network you trust", u.Redacted())
-	}
-	if u.Path == "" || u.Path == "/" {
-		u.Path = "/client/v4"
-	}
-	u.Path = strings.TrimRight(u.Path, "/") + "/"
-	return u, nil
 }

@@ -73,14 +73,16 @@ func (e *Error) hasCode(code int) bool {
 	return false
 }
 
-// TokenError says that the API token could not be fetched. Nothing was sent.
+// TokenError says that the API token, or the secret for Cloudflare Access, could not
+// be fetched. Nothing was sent.
 type TokenError struct {
 	Plane string
+	What  string // "the API token"
 	Err   error
 }
 
 func (e *TokenError) Error() string {
-	return fmt.Sprintf("the API token of %s cannot be had: %v", planeLabel(e.Plane), e.Err)
+	return fmt.Sprintf("%s of %s cannot be had: %v", e.What, planeLabel(e.Plane), e.Err)
 }
 
 func (e *TokenError) Unwrap() error { return e.Err }
@@ -98,7 +100,11 @@ type TransportError struct {
 }
 
 func (e *TransportError) Error() string {
-	if !e.Sent {
+	var socket *socketError
+	switch {
+	case !e.Sent && errors.As(e.Err, &socket):
+		return fmt.Sprintf("%s cannot be reached: %v", planeLabel(e.Plane), e.Err)
+	case !e.Sent:
 		return fmt.Sprintf("%s at %s cannot be reached: %v; check base_url, and that the plane runs", planeLabel(e.Plane), e.BaseURL, e.Err)
 	}
 	return fmt.Sprintf("%s %s on %s at %s: no complete answer: %v", e.Method, e.Path, planeLabel(e.Plane), e.BaseURL, e.Err)
@@ -107,11 +113,12 @@ func (e *TransportError) Error() string {
 func (e *TransportError) Unwrap() error { return e.Err }
 
 // IsUnreachable reports whether an error means that the plane was never asked: it
-// cannot be reached, or its token cannot be had.
+// cannot be reached, its token cannot be had, or Cloudflare Access stands before it.
 func IsUnreachable(err error) bool {
 	var transport *TransportError
 	var token *TokenError
-	return errors.As(err, &token) || errors.As(err, &transport) && !transport.Sent
+	var access *AccessError
+	return errors.As(err, &token) || errors.As(err, &access) && access.Proven || errors.As(err, &transport) && !transport.Sent
 }
 
 // AnswerError says that something answered that is not the Cloudflare API.
@@ -192,8 +199,9 @@ func IsConflict(err error) bool {
 func IsUncertain(err error) bool {
 	var transport *TransportError
 	var answer *AnswerError
+	var access *AccessError
 	var e *Error
-	return errors.As(err, &transport) || errors.As(err, &answer) ||
+	return errors.As(err, &transport) || errors.As(err, &answer) || errors.As(err, &access) ||
 		errors.As(err, &e) && (e.Status >= http.StatusInternalServerError || e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooManyRequests)
 }
 
@@ -222,6 +230,10 @@ func outcomeUnknown(err error) bool {
 		// A page of a proxy: before the plane (nothing happened) or instead of
 		// the plane's answer. A redirect is never the plane's.
 		return ae.Detail == ""
+	}
+	var access *AccessError
+	if errors.As(err, &access) {
+		return !access.Proven
 	}
 	var e *Error
 	return errors.As(err, &e) && e.Status >= 500 && !e.permanent

@@ -30,6 +30,7 @@ type Plane struct {
 	Healthy        bool
 	Problems       []string // why it is not healthy, in words
 	Capabilities   []string // what it can beyond Cloudflare's API
+	Region         string   // where it says that it is; empty if it does not
 }
 
 // Token is what a plane says about the API token.
@@ -79,6 +80,7 @@ func (c *Client) askPlane(ctx context.Context) (Plane, error) {
 		Kind           string   `json:"kind"`
 		Version        string   `json:"version"`
 		WorkerdVersion string   `json:"workerd_version"`
+		Region         string   `json:"region"`
 		Healthy        bool     `json:"healthy"`
 		Capabilities   []string `json:"capabilities"`
 		Problems       []struct {
@@ -89,7 +91,7 @@ func (c *Client) askPlane(ctx context.Context) (Plane, error) {
 	if err := json.NewDecoder(res.Body).Decode(&said); err != nil || said.Kind == "" {
 		return Plane{}, c.wire.answerError(req, res, "answered /hybridge/v1/plane with something else than a plane's description")
 	}
-	p := Plane{Kind: said.Kind, Version: said.Version, WorkerdVersion: said.WorkerdVersion, Healthy: said.Healthy, Capabilities: said.Capabilities}
+	p := Plane{Kind: said.Kind, Version: said.Version, WorkerdVersion: said.WorkerdVersion, Healthy: said.Healthy, Region: said.Region, Capabilities: said.Capabilities}
 	for _, trouble := range said.Problems {
 		p.Problems = append(p.Problems, fmt.Sprintf("Worker %q: %s", trouble.Worker, trouble.Message))
 	}

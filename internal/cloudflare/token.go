@@ -10,12 +10,20 @@ import (
 	"sync/atomic"
 )
 
-// token is the API token of one Client. One that has to be fetched, e.g. out of an
+// What a token is, in errors.
+const (
+	apiToken     = "the API token"
+	accessSecret = "the client secret for Cloudflare Access"
+)
+
+// token is the API token of one Client, or the secret of its service token. One that has to be fetched, e.g. out of an
 // encrypted file, is fetched before the first request: a Client that sends none
 // needs no token.
 type token struct {
 	plane string
+	what  string
 	fetch func(context.Context) (string, error) // nil: text is there already
+	check func(text string) error               // of what was fetched
 
 	once sync.Once
 	err  error
@@ -23,7 +31,7 @@ type token struct {
 }
 
 func newToken(cfg Config) (*token, error) {
-	t := &token{plane: cfg.Plane, fetch: cfg.TokenFrom}
+	t := &token{plane: cfg.Plane, what: apiToken, fetch: cfg.TokenFrom, check: func(text string) error { return checkToken(text, cfg.Plane) }}
 	if t.fetch != nil {
 		return t, nil
 	}
@@ -53,10 +61,10 @@ func (t *token) get(ctx context.Context) (string, error) {
 	t.once.Do(func() {
 		text, err := t.fetch(ctx)
 		if err == nil {
-			err = checkToken(text, t.plane)
+			err = t.check(text)
 		}
 		if err != nil {
-			t.err = &TokenError{Plane: t.plane, Err: err}
+			t.err = &TokenError{Plane: t.plane, What: t.what, Err: err}
 			return
 		}
 		t.text.Store(&text)

@@ -10,10 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,13 +28,17 @@ const uploadRate = 64 << 10
 // is some hundred kilobytes.
 const maxAnswer = 256 << 20
 
+// dialTimeout is for making a connection.
+const dialTimeout = 10 * time.Second
+
 // wire sends the requests of one Client: paced, repeated where that is safe,
 // logged without bodies. It reads each answer to its end, so that a broken one
 // is an error here and never half a state later, and connections are reused.
 type wire struct {
 	plane   string
-	base    *url.URL
+	at      address
 	token   *token
+	access  *access // nil: not behind Cloudflare Access
 	next    http.RoundTripper
 	pool    *http.Transport // nil where a test brought its own transport
 	budget  *budget
@@ -79,10 +83,10 @@ func (w *wire) noteDown(err error) {
 	w.down, w.downTil = e, time.Now().Add(downFor)
 }
 
-func newWire(cfg Config, base *url.URL, edge bool, token *token) *wire {
+func newWire(cfg Config, at address, edge bool, token *token) *wire {
 	w := &wire{
 		plane:   cfg.Plane,
-		base:    base,
+		at:      at,
 		token:   token,
 		next:    cfg.HTTPTransport,
 		retries: DefaultMaxRetries,
@@ -103,13 +107,19 @@ func newWire(cfg Config, base *url.URL, edge bool, token *token) *wire {
 	if w.next == nil {
 		w.pool = &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 			ForceAttemptHTTP2:     true,
 			MaxIdleConns:          idleConnections,
 			MaxIdleConnsPerHost:   idleConnections,
 			IdleConnTimeout:       60 * time.Second,
 			TLSHandshakeTimeout:   10 * time.Second,
 			ExpectContinueTimeout: time.Second,
+		}
+		if at.socket != "" {
+			w.pool.Proxy = nil
+			w.pool.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", at.socket)
+			}
 		}
 		w.next = w.pool
 	}
@@ -128,11 +138,10 @@ func (w *wire) close() {
 // package's types, or ctx's.
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	token, err := w.token.get(ctx)
+	keys, err := w.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w.withheld.add(token) // before anything can come back with it
 	if err := w.isDown(req); err != nil {
 		return nil, err
 	}
@@ -140,7 +149,7 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 		if err := w.budget.wait(ctx); err != nil {
 			return nil, err
 		}
-		res, header, err := w.once(req, token, attempt)
+		res, header, err := w.once(req, keys, attempt)
 		if err == nil {
 			w.noteDown(nil)
 			return res, nil
@@ -209,7 +218,7 @@ func status(err error) int {
 // hopeless reports whether trying again gives the same error.
 func hopeless(err error) bool {
 	var dns *net.DNSError
-	return (errors.As(err, &dns) && dns.IsNotFound) || isTLS(err)
+	return (errors.As(err, &dns) && dns.IsNotFound) || isTLS(err) || errors.Is(err, fs.ErrPermission)
 }
 
 func isTLS(err error) bool {
@@ -225,7 +234,7 @@ func neverSent(err error) bool {
 }
 
 // once makes one attempt. header is the answer's, if there was one.
-func (w *wire) once(orig *http.Request, token string, attempt int) (res *http.Response, header http.Header, err error) {
+func (w *wire) once(orig *http.Request, keys keys, attempt int) (res *http.Response, header http.Header, err error) {
 	body, size, err := openBody(orig)
 	if err != nil {
 		return nil, nil, err
@@ -242,7 +251,7 @@ func (w *wire) once(orig *http.Request, token string, attempt int) (res *http.Re
 	if body != nil {
 		req.Body, req.ContentLength = body, size
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	keys.set(req.Header)
 	if w.agent != "" {
 		req.Header.Set("User-Agent", w.agent)
 	}
@@ -275,6 +284,9 @@ func (w *wire) once(orig *http.Request, token string, attempt int) (res *http.Re
 func (w *wire) judge(req *http.Request, raw *http.Response, content []byte) (*http.Response, http.Header, error) {
 	h := raw.Header
 	if raw.StatusCode >= 300 && raw.StatusCode < 400 {
+		if err := w.accessRefusal(req, raw, content); err != nil {
+			return nil, h, err
+		}
 		target := "elsewhere"
 		if u, err := raw.Location(); err == nil {
 			target = "to " + u.Redacted()
@@ -287,6 +299,9 @@ func (w *wire) judge(req *http.Request, raw *http.Response, content []byte) (*ht
 	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	isJSON := media == "application/json" || strings.HasSuffix(media, "+json")
 	if trimmed := bytes.TrimSpace(content); raw.StatusCode != http.StatusNoContent && !isJSON && !bytes.HasPrefix(trimmed, []byte("{")) {
+		if err := w.accessRefusal(req, raw, content); err != nil {
+			return nil, h, err
+		}
 		return nil, h, w.answerError(req, raw, "")
 	}
 	if !json.Valid(content) {
@@ -338,23 +353,25 @@ func (w *wire) apiError(req *http.Request, raw *http.Response, content []byte) e
 }
 
 func (w *wire) transportError(req *http.Request, err error) error {
+	sent := !neverSent(err)
+	err = w.at.explain(err)
 	return &TransportError{
-		Plane: w.plane, BaseURL: w.base.String(), Method: req.Method, Path: w.path(req),
-		Sent: !neverSent(err), Err: w.redactError(err),
+		Plane: w.plane, BaseURL: w.at.String(), Method: req.Method, Path: w.path(req),
+		Sent: sent, Err: w.redactError(err),
 	}
 }
 
 func (w *wire) answerError(req *http.Request, raw *http.Response, detail string) *AnswerError {
 	media, _, _ := mime.ParseMediaType(raw.Header.Get("Content-Type"))
 	return &AnswerError{
-		Plane: w.plane, BaseURL: w.base.String(), Method: req.Method, Path: w.path(req),
+		Plane: w.plane, BaseURL: w.at.String(), Method: req.Method, Path: w.path(req),
 		Status: raw.StatusCode, ContentType: media, Detail: w.redact(detail),
 	}
 }
 
 // path is the request's path below the base URL.
 func (w *wire) path(req *http.Request) string {
-	return "/" + strings.TrimPrefix(strings.TrimPrefix(req.URL.EscapedPath(), w.base.EscapedPath()), "/")
+	return "/" + strings.TrimPrefix(strings.TrimPrefix(req.URL.EscapedPath(), w.at.url.EscapedPath()), "/")
 }
 
 func (w *wire) record(ctx context.Context, req *http.Request, raw *http.Response, attempt int, sent int64, received int, took time.Duration, err error) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 
@@ -37,9 +38,13 @@ func Environment(getenv func(string) string, userAgent string) (Plane, error) {
 			return Plane{}, fmt.Errorf("no plane is known: set %s and %s (and %s, if it is not Cloudflare), or name planes in a file with --planes", envToken, envAccount, envBaseURL)
 		}
 	}
+	access, err := cloudflare.AccessFromEnvironment(getenv(envBaseURL), getenv)
+	if err != nil {
+		return Plane{}, err
+	}
 	return Plane{Name: "default", Open: func(context.Context) (*cloudflare.Client, error) {
 		return cloudflare.New(cloudflare.Config{
-			BaseURL: getenv(envBaseURL), AccountID: getenv(envAccount), Token: getenv(envToken), UserAgent: userAgent, MaxRetries: &retries,
+			BaseURL: getenv(envBaseURL), AccountID: getenv(envAccount), Token: getenv(envToken), Access: access, UserAgent: userAgent, MaxRetries: &retries,
 		})
 	}}, nil
 }
@@ -50,6 +55,14 @@ type planeEntry struct {
 	AccountID    string     `yaml:"account_id"`
 	APITokenSops *sopsValue `yaml:"api_token_sops"`
 	APITokenEnv  string     `yaml:"api_token_env"`
+	// Access is a service token, if Cloudflare Access stands before the plane.
+	Access *accessEntry `yaml:"access"`
+}
+
+type accessEntry struct {
+	ClientID         string     `yaml:"client_id"`
+	ClientSecretSops *sopsValue `yaml:"client_secret_sops"`
+	ClientSecretEnv  string     `yaml:"client_secret_env"`
 }
 
 type sopsValue struct {
@@ -85,40 +98,61 @@ func ReadPlanes(path string, store *sealed.Store, getenv func(string) string, us
 			return nil, fmt.Errorf("%s: plane %q needs either api_token_sops or api_token_env: %s", path, name, planesForm)
 		case e.APITokenSops != nil && e.APITokenSops.File == "":
 			return nil, fmt.Errorf("%s: api_token_sops of plane %q has no file: %s", path, name, planesForm)
+		case e.Access != nil && ((e.Access.ClientSecretSops == nil) == (e.Access.ClientSecretEnv == "") || e.Access.ClientSecretSops != nil && e.Access.ClientSecretSops.File == ""):
+			return nil, fmt.Errorf("%s: access of plane %q needs client_id and either client_secret_sops (file and key) or client_secret_env", path, name)
 		}
 		planes = append(planes, Plane{Name: name, Open: func(ctx context.Context) (*cloudflare.Client, error) {
-			token, err := e.token(ctx, filepath.Dir(path), store, getenv)
+			where := keyStore{dir: filepath.Dir(path), store: store, getenv: getenv}
+			token, err := where.key(ctx, "api_token_env", e.APITokenEnv, e.APITokenSops)
 			if err != nil {
 				return nil, err
 			}
+			var access *cloudflare.Access
+			if e.Access != nil {
+				secret, err := where.key(ctx, "client_secret_env", e.Access.ClientSecretEnv, e.Access.ClientSecretSops)
+				if err != nil {
+					return nil, err
+				}
+				access = &cloudflare.Access{ClientID: e.Access.ClientID, ClientSecret: strings.TrimRight(secret.Reveal(), "\r\n")}
+			}
 			return cloudflare.New(cloudflare.Config{
-				Plane: name, BaseURL: e.BaseURL, AccountID: e.AccountID, Token: token.Reveal(), UserAgent: userAgent, MaxRetries: &retries,
+				Plane: name, BaseURL: e.BaseURL, AccountID: e.AccountID, Token: token.Reveal(), Access: access, UserAgent: userAgent, MaxRetries: &retries,
 			})
 		}})
 	}
 	return planes, nil
 }
 
-func (e planeEntry) token(ctx context.Context, dir string, store *sealed.Store, getenv func(string) string) (sealed.Secret, error) {
-	if e.APITokenSops == nil {
-		token := sealed.NewSecret(getenv(e.APITokenEnv))
-		if token.Empty() {
-			return token, fmt.Errorf("the environment variable %s (api_token_env) is not set: set it to the plane's token", e.APITokenEnv)
+// keyStore is where the keys of planes lie.
+type keyStore struct {
+	dir    string // of relative paths
+	store  *sealed.Store
+	getenv func(string) string
+}
+
+// key reads the value of the variable env, which the attribute called name names, or
+// the one in a SOPS file.
+func (s keyStore) key(ctx context.Context, name, env string, sops *sopsValue) (sealed.Secret, error) {
+	if sops == nil {
+		value := sealed.NewSecret(s.getenv(env))
+		if value.Empty() {
+			return value, fmt.Errorf("the environment variable %s (%s) is not set: set it to what this plane wants", env, name)
 		}
-		return token, nil
+		return value, nil
 	}
-	key, err := sealed.ParsePath(e.APITokenSops.Key)
+	key, err := sealed.ParsePath(sops.Key)
 	if err != nil {
 		return sealed.Secret{}, err
 	}
-	file := e.APITokenSops.File
+	file := sops.File
 	if !filepath.IsAbs(file) {
-		file = filepath.Join(dir, file)
+		file = filepath.Join(s.dir, file)
 	}
-	return store.Secret(ctx, file, "", key)
+	return s.store.Secret(ctx, file, "", key)
 }
 
-const planesForm = "it is YAML, for each plane a name with base_url, account_id, and api_token_sops (file and key) or api_token_env"
+const planesForm = "it is YAML, for each plane a name with base_url, account_id, and api_token_sops (file and key) or api_token_env, " +
+	"and, behind Cloudflare Access, access with client_id and client_secret_sops or client_secret_env"
 
 // unreadablePlanes says where the file is wrong. What the parser says beyond that
 // quotes the file, and who writes a token into it has made a mistake already.

@@ -39,6 +39,7 @@ type planeJSON struct {
 	Kind           string             `json:"kind"`
 	Version        string             `json:"version"`
 	WorkerdVersion string             `json:"workerd_version"`
+	Region         string             `json:"region,omitempty"`
 	Capabilities   []string           `json:"capabilities"`
 	Healthy        bool               `json:"healthy"`
 	Account        planeAccountJSON   `json:"account"`
@@ -99,7 +100,7 @@ func (p *Plane) getPlane(r *request) (*reply, error) {
 		return nil, err
 	}
 	return &reply{bare: true, result: planeJSON{
-		Kind: "self-hosted", Version: p.version, WorkerdVersion: p.workerdVersion, Capabilities: capabilities,
+		Kind: "self-hosted", Version: p.version, WorkerdVersion: p.workerdVersion, Region: p.region, Capabilities: capabilities,
 		Healthy:  len(problems) == 0,
 		Account:  planeAccountJSON{ID: r.account.ID, Name: r.account.Name, Subdomain: r.account.Subdomain},
 		Ingress:  ingressJSON(p.ingress),

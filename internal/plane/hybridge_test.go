@@ -88,6 +88,7 @@ func TestHybridgeAnswersKeepTheirContract(t *testing.T) {
 		Kind         string
 		Healthy      bool
 		Version      string
+		Region       string
 		Capabilities []string
 		Ingress      struct{ Port int }
 		Versions     []struct{ Worker, State string }
@@ -104,7 +105,7 @@ func TestHybridgeAnswersKeepTheirContract(t *testing.T) {
 		return v
 	}
 	got := view(get(p, p.Token, "/hybridge/v1/plane"))
-	if got.Kind != "self-hosted" || !got.Healthy || got.Version != "0.0.0-test" || got.Ingress.Port != 8787 || len(got.Capabilities) == 0 ||
+	if got.Kind != "self-hosted" || !got.Healthy || got.Version != "0.0.0-test" || got.Region != "fr" || got.Ingress.Port != 8787 || len(got.Capabilities) == 0 ||
 		len(got.Versions) != 1 || got.Versions[0].Worker != "api" || got.Versions[0].State != "ready" {
 		t.Errorf("plane: %+v", got)
 	}

@@ -32,6 +32,8 @@ type Config struct {
 	// "2026-11-17".
 	Version        string
 	WorkerdVersion string
+	// Region is where the plane is, in the operator's words; empty if nobody says.
+	Region string
 	// RestorePatience is how long Restore waits for Workers that do not come up, and
 	// MendDelay the first pause before such a one is tried again; 0 is the default.
 	RestorePatience, MendDelay time.Duration
@@ -98,6 +100,7 @@ type Plane struct {
 	receivers      []*receiver
 	version        string
 	workerdVersion string
+	region         string
 	now            func() time.Time
 	routes         *table
 	analytics      *analytics.Schema
@@ -132,7 +135,7 @@ func New(c Config) (*Plane, error) {
 	}
 	p := &Plane{
 		reg: c.Registry, runtime: c.Runtime, log: c.Log, ingress: c.Ingress,
-		version: c.Version, workerdVersion: c.WorkerdVersion, now: c.Now,
+		version: c.Version, workerdVersion: c.WorkerdVersion, region: c.Region, now: c.Now,
 		broken:          map[string]*breakage{},
 		restorePatience: cmp.Or(c.RestorePatience, DefaultRestorePatience),
 		mendDelay:       cmp.Or(c.MendDelay, DefaultMendDelay),

@@ -28,6 +28,7 @@ type settings struct {
 	accountID    string
 	token        string
 	sealedToken  *sealedToken // where the token lies instead; nil if token has it
+	access       *access      // nil: not behind Cloudflare Access
 	region       string
 	insecureHTTP bool
 	// problem, if not nil, is why the plane cannot be used. It is reported by
@@ -64,8 +65,13 @@ func (l limits) open(name string, s settings, where func(attribute string) strin
 		}
 		tokenFrom = func(ctx context.Context) (string, error) { return s.sealedToken.read(ctx, l.secrets) }
 	}
+	access, err := s.access.token(l.secrets)
+	if err != nil {
+		return nil, err
+	}
 	client, err := cloudflare.New(cloudflare.Config{
 		Plane:             name,
+		Access:            access,
 		BaseURL:           s.baseURL,
 		AccountID:         s.accountID,
 		Token:             s.token,

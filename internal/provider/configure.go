@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 )
@@ -23,6 +24,8 @@ import (
 type model struct {
 	APIToken          types.String  `tfsdk:"api_token"`
 	APITokenSOPS      types.Object  `tfsdk:"api_token_sops"`
+	Access            types.Object  `tfsdk:"access"`
+	Region            types.String  `tfsdk:"region"`
 	AccountID         types.String  `tfsdk:"account_id"`
 	BaseURL           types.String  `tfsdk:"base_url"`
 	InsecureHTTP      types.Bool    `tfsdk:"insecure_http"`
@@ -40,6 +43,7 @@ type planeModel struct {
 	AccountID    types.String `tfsdk:"account_id"`
 	APIToken     types.String `tfsdk:"api_token"`
 	APITokenSOPS types.Object `tfsdk:"api_token_sops"`
+	Access       types.Object `tfsdk:"access"`
 	Region       types.String `tfsdk:"region"`
 	InsecureHTTP types.Bool   `tfsdk:"insecure_http"`
 }
@@ -74,10 +78,12 @@ func (p *hybridge) ValidateConfig(ctx context.Context, req provider.ValidateConf
 	}
 	validateURL(path.Root("base_url"), m.BaseURL, m.InsecureHTTP, &resp.Diagnostics)
 	validateToken(path.Empty(), m.APIToken, m.APITokenSOPS, &resp.Diagnostics)
+	validateAccess(path.Empty(), m.Access, m.BaseURL, !m.BaseURL.IsNull(), &resp.Diagnostics)
 	for name, entry := range m.planes(ctx, &resp.Diagnostics) {
 		at := path.Root("planes").AtMapKey(name)
 		validateURL(at.AtName("base_url"), entry.BaseURL, entry.InsecureHTTP, &resp.Diagnostics)
 		validateToken(at, entry.APIToken, entry.APITokenSOPS, &resp.Diagnostics)
+		validateAccess(at, entry.Access, entry.BaseURL, true, &resp.Diagnostics)
 		if entry.APIToken.IsNull() && entry.APITokenSOPS.IsNull() {
 			resp.Diagnostics.AddAttributeError(at, "Plane without an API token", fmt.Sprintf(
 				"%s has neither api_token nor api_token_sops: set one of them. The environment stands in for the default plane only.", at))
@@ -121,8 +127,8 @@ func (p *hybridge) Configure(ctx context.Context, req provider.ConfigureRequest,
 		return
 	}
 	refuseUnknown(map[string]attr.Value{
-		"api_token": m.APIToken, "account_id": m.AccountID, "base_url": m.BaseURL, "insecure_http": m.InsecureHTTP,
-		"planes": m.Planes, "api_token_sops": whole(m.APITokenSOPS), "requests_per_second": m.RequestsPerSecond, "max_retries": m.MaxRetries,
+		"api_token": m.APIToken, "account_id": m.AccountID, "base_url": m.BaseURL, "insecure_http": m.InsecureHTTP, "region": m.Region,
+		"planes": m.Planes, "api_token_sops": whole(m.APITokenSOPS), "access": whole(m.Access), "requests_per_second": m.RequestsPerSecond, "max_retries": m.MaxRetries,
 		"request_timeout": m.RequestTimeout, "user_agent_suffix": m.UserAgentSuffix,
 	}, &resp.Diagnostics)
 	entries := m.planes(ctx, &resp.Diagnostics)
@@ -187,6 +193,9 @@ func refuseUnknown(values map[string]attr.Value, diags *diag.Diagnostics) {
 // whole is an object as unknown as its members are.
 func whole(v types.Object) attr.Value {
 	for _, member := range v.Attributes() {
+		if object, ok := member.(types.Object); ok {
+			member = whole(object)
+		}
 		if member.IsUnknown() {
 			return member
 		}
@@ -207,11 +216,21 @@ func (p *hybridge) defaultSettings(m model) settings {
 		token:        pick(m.APIToken, envToken),
 		accountID:    pick(m.AccountID, envAccount),
 		baseURL:      pick(m.BaseURL, envBaseURL),
+		region:       m.Region.ValueString(),
 		insecureHTTP: m.InsecureHTTP.ValueBool(),
 	}
 	if !m.APITokenSOPS.IsNull() { // explicit, so it goes before the environment
 		s.token = ""
-		s.sealedToken, s.problem = tokenAt(m.APITokenSOPS, "api_token_sops of the provider block")
+		s.sealedToken, s.problem = tokenAt(m.APITokenSOPS, "api_token_sops of the provider block", tfkit.CheckAPIToken)
+	}
+	if a, err := accessAt(m.Access, "access of the provider block"); err != nil {
+		s.problem = err
+	} else if a != nil { // explicit, so it goes before the environment
+		s.access = a
+	} else if found, err := cloudflare.AccessFromEnvironment(s.baseURL, p.getenv); err != nil {
+		s.problem = err
+	} else if found != nil {
+		s.access = &access{clientID: found.ClientID, secret: found.ClientSecret}
 	}
 	if m.APIToken.IsNull() && m.APITokenSOPS.IsNull() && s.token != "" {
 		if err := tfkit.CheckAPIToken(s.token); err != nil {
@@ -230,7 +249,7 @@ func (p *hybridge) defaultSettings(m model) settings {
 // problem of this plane alone.
 func (e planeModel) settings(name string) settings {
 	for attribute, v := range map[string]attr.Value{
-		"api_token": e.APIToken, "api_token_sops": whole(e.APITokenSOPS), "account_id": e.AccountID, "base_url": e.BaseURL, "region": e.Region, "insecure_http": e.InsecureHTTP,
+		"api_token": e.APIToken, "api_token_sops": whole(e.APITokenSOPS), "access": whole(e.Access), "account_id": e.AccountID, "base_url": e.BaseURL, "region": e.Region, "insecure_http": e.InsecureHTTP,
 	} {
 		if v.IsUnknown() {
 			return settings{problem: fmt.Errorf("planes[%q].%s of the provider block is only known after apply; create what it "+
@@ -241,7 +260,12 @@ func (e planeModel) settings(name string) settings {
 		baseURL: e.BaseURL.ValueString(), accountID: e.AccountID.ValueString(), token: e.APIToken.ValueString(),
 		region: e.Region.ValueString(), insecureHTTP: e.InsecureHTTP.ValueBool(),
 	}
-	s.sealedToken, s.problem = tokenAt(e.APITokenSOPS, fmt.Sprintf("planes[%q].api_token_sops of the provider block", name))
+	s.sealedToken, s.problem = tokenAt(e.APITokenSOPS, fmt.Sprintf("planes[%q].api_token_sops of the provider block", name), tfkit.CheckAPIToken)
+	if a, err := accessAt(e.Access, fmt.Sprintf("planes[%q].access of the provider block", name)); err != nil {
+		s.problem = err
+	} else {
+		s.access = a
+	}
 	return s
 }
 

@@ -54,14 +54,21 @@ func TestTheProviderBlockIsChecked(t *testing.T) {
 		block tfproto.Object
 		want  []string
 	}{
-		"nothing at all":      {nil, nil},
-		"short token":         {tfproto.Object{"api_token": "short"}, []string{"at api_token", "40 to 80", "Global API Key"}},
-		"empty token":         {tfproto.Object{"api_token": ""}, []string{"at api_token", "40 to 80"}},
-		"bad account":         {tfproto.Object{"account_id": "me"}, []string{"at account_id", "32 lower-case hexadecimal"}},
-		"http to a name":      {tfproto.Object{"base_url": "http://plane.example.com/client/v4"}, []string{"at base_url", "unencrypted", "insecure_http", "https"}},
-		"http allowed":        {tfproto.Object{"base_url": "http://plane.example.com/client/v4", "insecure_http": true}, nil},
-		"http to loopback":    {tfproto.Object{"base_url": "http://127.0.0.1:8780/client/v4/"}, nil},
-		"no URL":              {tfproto.Object{"base_url": "plane.example.com"}, []string{"at base_url", "http or https"}},
+		"nothing at all":   {nil, nil},
+		"short token":      {tfproto.Object{"api_token": "short"}, []string{"at api_token", "40 to 80", "Global API Key"}},
+		"empty token":      {tfproto.Object{"api_token": ""}, []string{"at api_token", "40 to 80"}},
+		"bad account":      {tfproto.Object{"account_id": "me"}, []string{"at account_id", "32 lower-case hexadecimal"}},
+		"http to a name":   {tfproto.Object{"base_url": "http://plane.example.com/client/v4"}, []string{"at base_url", "unencrypted", "insecure_http", "https"}},
+		"http allowed":     {tfproto.Object{"base_url": "http://plane.example.com/client/v4", "insecure_http": true}, nil},
+		"http to loopback": {tfproto.Object{"base_url": "http://127.0.0.1:8780/client/v4/"}, nil},
+		"no URL":           {tfproto.Object{"base_url": "plane.example.com"}, []string{"at base_url", "http or https"}},
+		"socket":           {tfproto.Object{"base_url": "unix:///run/hybridge/api.sock"}, nil},
+		"socket and path":  {tfproto.Object{"base_url": "unix:///run/hybridge/api.sock:/planes/a/v4"}, nil},
+		"relative socket":  {tfproto.Object{"base_url": "unix://api.sock"}, []string{"at base_url", "no absolute path", "unix:///run/hybridge/api.sock"}},
+		"relative socket of a named plane": {
+			tfproto.Object{"planes": map[string]any{"paris": planeBlock(tfproto.Object{"base_url": "unix://./api.sock"})}},
+			[]string{`at planes["paris"].base_url`, "no absolute path"},
+		},
 		"empty URL":           {tfproto.Object{"base_url": ""}, []string{"at base_url", "empty"}},
 		"URL with a password": {tfproto.Object{"base_url": "https://u:hunter2@example.com"}, []string{"at base_url", "credentials"}},
 		"http of a named plane": {

@@ -6,13 +6,20 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 )
+
+// socketURL is what the descriptions of every base_url say.
+const socketURL = "A plane on this very machine may be reached by its unix socket: `unix:///run/hybridge/api.sock`, or with a path of its API " +
+	"`unix:///run/hybridge/api.sock:/client/v4` (the default); a colon in the socket's own path is written `%3A`."
+
+// regionText is what the descriptions of every region say.
+const regionText = "In your own words, e.g. `fr` or `eu-west`: lower-case letters, digits, `-` and `_`. `residency` of resources is compared with it. " +
+	"A self-hosted plane whose own `agent.yaml` names another region is an error at plan, for which each plane is asked once. Default: what a self-hosted plane says of itself."
 
 // providerSchema is the schema of the provider block. Nothing is required in it:
 // the default plane may come from the environment, or be absent if every resource
@@ -30,6 +37,8 @@ func providerSchema() schema.Schema {
 				Validators: []validator.String{tfkit.APIToken()},
 			},
 			"api_token_sops": tokenSOPSAttribute("API token of the default plane in a SOPS file, instead of `api_token`; it goes before the environment. Default: none."),
+			"access": accessAttribute("the default plane", "the environment variables `"+cloudflare.EnvAccessClientID+"` and `"+cloudflare.EnvAccessClientSecret+
+				"` where `base_url` leads to neither of these two, else none."),
 			"account_id": schema.StringAttribute{
 				Optional: true,
 				MarkdownDescription: "Account of the default plane, 32 hexadecimal digits. Default: the environment variable `" +
@@ -39,7 +48,12 @@ func providerSchema() schema.Schema {
 			"base_url": schema.StringAttribute{
 				Optional: true,
 				MarkdownDescription: "URL of the default plane's Cloudflare API, with or without a trailing slash. Default: the environment variable `" +
-					envBaseURL + "`, else `" + cloudflare.DefaultBaseURL + "`. A URL without a path gets `/client/v4`.",
+					envBaseURL + "`, else `" + cloudflare.DefaultBaseURL + "`. A URL without a path gets `/client/v4`. " + socketURL,
+			},
+			"region": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "Where the default plane is. " + regionText,
+				Validators:          []validator.String{tfkit.Region()},
 			},
 			"insecure_http": schema.BoolAttribute{
 				Optional:            true,
@@ -55,7 +69,7 @@ func providerSchema() schema.Schema {
 						"base_url": schema.StringAttribute{
 							Optional: true,
 							MarkdownDescription: "URL of the plane's Cloudflare API, e.g. `https://paris.example.com/client/v4`. " +
-								"Default: `" + cloudflare.DefaultBaseURL + "` (a second Cloudflare account).",
+								"Default: `" + cloudflare.DefaultBaseURL + "` (a second Cloudflare account). " + socketURL,
 						},
 						"account_id": schema.StringAttribute{
 							Required:            true,
@@ -70,10 +84,11 @@ func providerSchema() schema.Schema {
 							Validators: []validator.String{tfkit.APIToken()},
 						},
 						"api_token_sops": tokenSOPSAttribute("API token of that plane in a SOPS file. Exactly one of `api_token` and `api_token_sops` is needed."),
+						"access":         accessAttribute("that plane", "none."),
 						"region": schema.StringAttribute{
 							Optional:            true,
-							MarkdownDescription: "Where the plane is, in your own words, e.g. `eu-west`. Shown by the data source `hybridge_plane`. Default: none.",
-							Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
+							MarkdownDescription: "Where that plane is. " + regionText,
+							Validators:          []validator.String{tfkit.Region()},
 						},
 						"insecure_http": schema.BoolAttribute{
 							Optional:            true,

@@ -86,6 +86,82 @@ resource "hybridge_worker" "w" {
 		}
 	})
 
+	t.Run("a service token of Access enters neither state, plan nor log", func(t *testing.T) {
+		plane, box := acctest.NewPlane(t), acctest.NewStrongbox(t)
+		gate := plane.BehindAccess(t, accessSecret)
+		const wrong = "canary-wr0ng-canary-wr0ng-canary-wr0ng-canary-wr0ng"
+		file := box.Seal(t, "access.enc.yaml", map[string]string{"secret": accessSecret})
+		st, dir := project(t, fmt.Sprintf(`
+variable "age_key" {
+  type      = string
+  ephemeral = true
+}
+
+variable "secret" {
+  type      = string
+  ephemeral = true
+}
+
+provider "hybridge" {
+  sops = { age_key = var.age_key, env_allowed = false }
+  planes = {
+    sealed = {
+      base_url   = %[1]q
+      account_id = %[2]q
+      api_token  = %[3]q
+      access     = { client_id = %[4]q, client_secret_sops = { file = %[5]q, key = "secret" } }
+    }
+    given = {
+      base_url   = %[1]q
+      account_id = %[2]q
+      api_token  = %[3]q
+      access     = { client_id = %[4]q, client_secret = var.secret }
+    }
+  }
+}
+
+resource "hybridge_worker" "w" {
+  for_each = toset(["sealed", "given"])
+  name     = each.key
+  plane    = each.key
+}
+`, gate.URL, plane.AccountID, plane.Token, gate.ClientID, file))
+		run := func(secret, log string) func(wantCode int, args ...string) string {
+			tf := st.Terraform(dir, map[string]string{
+				"TF_VAR_age_key": box.Key, "TF_VAR_secret": secret, "TF_LOG": "TRACE", "TF_LOG_PATH": filepath.Join(dir, log),
+			})
+			return func(wantCode int, args ...string) string {
+				out, code, err := tf.Run(t.Context(), args...)
+				if err != nil || code != wantCode {
+					t.Fatalf("terraform %v gives %d, %v:\n%s", args, code, err, out)
+				}
+				return out
+			}
+		}
+		tf := run(accessSecret, "trace.log")
+		tf(0, "plan", "-no-color", "-out=tfplan")
+		tf(0, "apply", "-no-color", "tfplan")
+		tf(0, "plan", "-no-color", "-detailed-exitcode")
+		// It is refused by a gate that repeats what it was sent, and by one that does not.
+		for _, echo := range []bool{false, true} {
+			gate.Echo.Store(echo)
+			refused := run(wrong, fmt.Sprintf("refused-%v.log", echo))
+			out := refused(0, "plan", "-no-color", "-refresh=false") + refused(1, "apply", "-no-color", "-auto-approve", "-replace=hybridge_worker.w[\"given\"]")
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("out-%v.txt", echo)), []byte(out), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		unzip(t, filepath.Join(dir, "tfplan"), filepath.Join(dir, "plan"))
+		for _, secret := range []string{accessSecret, wrong} {
+			if found, err := canary.InFiles(dir, []string{secret}); err != nil || len(found) > 0 {
+				t.Errorf("a secret was written: %v %v", found, err)
+			}
+		}
+		if gate.Passed.Load() == 0 || gate.Refused.Load() < 2 {
+			t.Errorf("%d requests passed, %d were refused", gate.Passed.Load(), gate.Refused.Load())
+		}
+	})
+
 	t.Run("protocol files are refused before the first secret", func(t *testing.T) {
 		const secret = "canary-0123456789-0123456789-0123456789-token"
 		st, dir := project(t, fmt.Sprintf("provider \"hybridge\" {\n  api_token  = %q\n  account_id = %q\n}\nresource \"hybridge_worker\" \"w\" {\n  name = \"api\"\n}\n",

@@ -24,10 +24,15 @@ const storedToken = "Terraform does not store the provider block in the state, b
 // tokenSOPSAttribute is the attribute api_token_sops; description says of which
 // plane, and what holds without it.
 func tokenSOPSAttribute(description string) schema.SingleNestedAttribute {
+	return sealedAttribute(description+" It is decrypted when the plane is sent its first request, so a plane whose token cannot be decrypted "+
+		"stops only what asks it something; `sops` says with what.", "token", "`cloudflare.api_token` or `tokens[0]`")
+}
+
+// sealedAttribute is an attribute that names a value in a SOPS file.
+func sealedAttribute(description, what, example string) schema.SingleNestedAttribute {
 	return schema.SingleNestedAttribute{
-		Optional: true,
-		MarkdownDescription: description + " It is decrypted when the plane is sent its first request, so a plane whose token cannot be decrypted " +
-			"stops only what asks it something; `sops` says with what.",
+		Optional:            true,
+		MarkdownDescription: description,
 		Attributes: map[string]schema.Attribute{
 			"file": schema.StringAttribute{
 				Required: true,
@@ -37,7 +42,7 @@ func tokenSOPSAttribute(description string) schema.SingleNestedAttribute {
 			},
 			"key": schema.StringAttribute{
 				Required: true,
-				MarkdownDescription: "Key path of the token in the file, e.g. `cloudflare.api_token` or `tokens[0]`; `data` for a binary file. " +
+				MarkdownDescription: "Key path of the " + what + " in the file, e.g. " + example + "; `data` for a binary file. " +
 					"The value must be encrypted; a line break at its end does not count.",
 				Validators: []validator.String{tfkit.KeyPath()},
 			},
@@ -45,16 +50,18 @@ func tokenSOPSAttribute(description string) schema.SingleNestedAttribute {
 	}
 }
 
-// sealedToken says where an API token lies.
+// sealedToken says where an API token, or another key of a plane, lies.
 type sealedToken struct {
 	where string // the attribute as the user would find it
 	file  string
 	key   sealed.Path
+	valid func(text string) error
 }
 
-// tokenAt reads api_token_sops; nil if it is not set. The value MUST be known.
-// where names it in errors.
-func tokenAt(v types.Object, where string) (*sealedToken, error) {
+// tokenAt reads an attribute such as api_token_sops; nil if it is not set. The value
+// MUST be known. where names it in errors; valid says what is wrong with what lies
+// there, without repeating it.
+func tokenAt(v types.Object, where string, valid func(string) error) (*sealedToken, error) {
 	if v.IsNull() {
 		return nil, nil
 	}
@@ -66,7 +73,7 @@ func tokenAt(v types.Object, where string) (*sealedToken, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
 	}
-	return &sealedToken{where: where, file: text("file"), key: key}, nil
+	return &sealedToken{where: where, file: text("file"), key: key, valid: valid}, nil
 }
 
 // check reports what can be known without a key: a missing file, a wrong key path.
@@ -85,7 +92,7 @@ func (t *sealedToken) read(ctx context.Context, secrets *sealed.Store) (string, 
 		return "", t.located(err)
 	}
 	text := strings.TrimRight(secret.Reveal(), "\r\n")
-	if err := tfkit.CheckAPIToken(text); err != nil {
+	if err := t.valid(text); err != nil {
 		return "", fmt.Errorf("%s: %s: key %s: %w", t.where, t.file, t.key, err)
 	}
 	return text, nil

@@ -4,6 +4,9 @@ resource "hybridge_worker" "this" {
   tags          = var.tags
   force_destroy = var.force_destroy
 
+  residency              = var.residency
+  residency_acknowledged = var.residency_acknowledged
+
   subdomain = {
     enabled          = coalesce(try(var.workers_dev.enabled, null), true)
     previews_enabled = coalesce(try(var.workers_dev.previews_enabled, null), true)
@@ -27,6 +30,9 @@ resource "hybridge_worker" "this" {
 resource "hybridge_worker_version" "this" {
   worker = hybridge_worker.this.id
   plane  = var.plane
+
+  residency              = var.residency
+  residency_acknowledged = var.residency_acknowledged
 
   bundle   = var.bundle
   prebuilt = var.prebuilt
@@ -69,6 +75,9 @@ resource "hybridge_worker_deployment" "this" {
   plane      = var.plane
   version_id = coalesce(var.live_version_id, hybridge_worker_version.this.id)
   message    = var.message
+
+  residency              = var.residency
+  residency_acknowledged = var.residency_acknowledged
 
   rollout          = var.rollout
   rollback_to      = var.rollback_to

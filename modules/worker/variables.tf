@@ -19,6 +19,18 @@ variable "plane" {
   default     = null
 }
 
+variable "residency" {
+  description = "Regions that the Worker, its versions and its deployments may be in: the plan refuses a plane that is elsewhere. Null is anywhere."
+  type        = set(string)
+  default     = null
+}
+
+variable "residency_acknowledged" {
+  description = "Accept Cloudflare's edge in spite of `residency`."
+  type        = bool
+  default     = null
+}
+
 variable "bundle" {
   description = "Source that is bundled with esbuild, as the attribute `bundle` of `hybridge_worker_version`. Exactly one of `bundle`, `prebuilt` and `script` is given."
   type        = any

@@ -172,7 +172,7 @@ func (d *Daemon) startPlane(ctx context.Context, cfg Config, given *sockets) err
 	}
 	d.agent, err = agent.Start(ctx, agent.Config{
 		DataDir: f.DataDir, APIListener: api, IngressListeners: listeners, Hostnames: hostnames(f),
-		Workerd: binary, EgressAllow: f.Plane.AllowEgress, Callbacks: callbacks, Version: cfg.Version, Log: cfg.Log,
+		Workerd: binary, EgressAllow: f.Plane.AllowEgress, Callbacks: callbacks, Region: f.Region, Version: cfg.Version, Log: cfg.Log,
 		Prepare: func(ctx context.Context, reg *registry.Registry) error {
 			return ensureInitial(ctx, reg, f.Plane.InitialTokenFile)
 		},

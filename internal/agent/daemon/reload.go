@@ -58,6 +58,9 @@ func (d *Daemon) reload(read func() (*agentfile.File, error)) error {
 
 	// What needs a restart stays as it runs, so that the next reload compares with that.
 	running := *next
+	if d.agent != nil {
+		running.Region = old.Region // which the plane tells
+	}
 	running.DataDir, running.Plane, running.Log.Format = old.DataDir, old.Plane, old.Log.Format
 	running.Health.Listen, running.Alerts.Webhooks = old.Health.Listen, old.Alerts.Webhooks
 	if running.Ingress != nil && old.Ingress != nil {
@@ -91,6 +94,9 @@ func needRestart(old, next *agentfile.File) (keys []string) {
 	}
 	add("data_dir", old.DataDir, next.DataDir)
 	add("plane", old.Plane, next.Plane)
+	if old.Plane != nil {
+		add("region", old.Region, next.Region)
+	}
 	add("ingress.listen", listen(old), listen(next))
 	add("health.listen", old.Health.Listen, next.Health.Listen)
 	add("alerts.webhooks", old.Alerts.Webhooks, next.Alerts.Webhooks)

@@ -102,7 +102,7 @@ func New(t testing.TB, o Options) *Plane {
 		}
 	})
 	config := plane.Config{
-		Registry: p.Registry, Log: log, Version: "0.0.0-test", WorkerdVersion: "2026-11-17", Now: o.Now,
+		Registry: p.Registry, Log: log, Region: "fr", Version: "0.0.0-test", WorkerdVersion: "2026-11-17", Now: o.Now,
 		RestorePatience: o.RestorePatience, MendDelay: o.MendDelay, RolloutLease: o.RolloutLease, Callbacks: o.Callbacks, CallbackPause: o.CallbackPause,
 		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: 8787},
 		Tunnels: o.Tunnels, ReconnectPause: o.ReconnectPause,

@@ -262,7 +262,7 @@ func TestNothingReadableCanHoldASecret(t *testing.T) {
 		})
 	}
 	// In the provider block, a key named by a path or kept in a file is none itself.
-	reference := regexp.MustCompile(`(_file|(^|\.)api_token_sops(\.key)?)$`)
+	reference := regexp.MustCompile(`(_file|(^|\.)(api_token|access\.client_secret)_sops(\.key)?)$`)
 	walk("", all.Provider.Block.Attributes, func(path string, a *tfprotov6.SchemaAttribute) {
 		if soundsSecret.MatchString(a.Name) && !a.Sensitive && !reference.MatchString(path) {
 			t.Errorf("provider: %s is not sensitive", path)

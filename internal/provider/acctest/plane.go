@@ -6,7 +6,9 @@
 package acctest
 
 import (
+	"net"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -46,6 +48,12 @@ func (acceptTunnels) SetTunnels([]plane.ServedTunnel) error { return nil }
 // NewPlane starts a plane that lives as long as the test.
 func NewPlane(t testing.TB) *Plane {
 	t.Helper()
+	return NewPlaneIn(t, "")
+}
+
+// NewPlaneIn is NewPlane for one that says that it is in region.
+func NewPlaneIn(t testing.TB, region string) *Plane {
+	t.Helper()
 	ctx := t.Context()
 	reg, err := registry.Open(ctx, filepath.Join(t.TempDir(), "plane"))
 	if err != nil {
@@ -62,7 +70,7 @@ func NewPlane(t testing.TB) *Plane {
 	}
 	runtime := &Runtime{}
 	p, err := plane.New(plane.Config{
-		Registry: reg, Runtime: runtime, Log: hclog.NewNullLogger(), Version: "test", WorkerdVersion: "none",
+		Registry: reg, Runtime: runtime, Log: hclog.NewNullLogger(), Region: region, Version: "test", WorkerdVersion: "none",
 		Ingress: plane.Ingress{Scheme: "http", Domain: "localhost", Port: 8787}, RolloutLease: RolloutLease,
 		Tunnels: acceptTunnels{}, ReconnectPause: ReconnectPause,
 	})
@@ -79,6 +87,32 @@ func NewPlane(t testing.TB) *Plane {
 	made := &Plane{URL: server.URL + "/client/v4", AccountID: account.ID, Registry: reg, Runtime: runtime, Plane: p, Faults: faults}
 	made.Token = made.TokenFor(t, "admin")
 	return made
+}
+
+// OnSocket serves the plane at a unix socket as well and returns its path.
+func (p *Plane) OnSocket(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hb") // a socket below t.TempDir() has too long a path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "api.sock")
+	p.ServeAt(t, path)
+	return path
+}
+
+// ServeAt serves the plane at a unix socket as well.
+func (p *Plane) ServeAt(t testing.TB, path string) {
+	t.Helper()
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatalf("listening on a socket: %v", err)
+	}
+	server := httptest.NewUnstartedServer(p.Faults.Handler(p.Plane.Handler()))
+	server.Listener = ln
+	server.Start()
+	t.Cleanup(server.Close)
 }
 
 // TokenFor mints a token with these permissions: groups or shorthands.

@@ -182,7 +182,7 @@ func TestADeploymentGoesLiveAndStaysQuiet(t *testing.T) {
 	}
 	live := s.live()
 	want := tfproto.Object{
-		"worker": "api", "plane": nil, "version_id": s.v1, "message": "first", "overwrite_unseen": false, "allow_changed_secrets": nil, "account_id": s.AccountID,
+		"worker": "api", "plane": nil, "residency": nil, "residency_acknowledged": nil, "version_id": s.v1, "message": "first", "overwrite_unseen": false, "allow_changed_secrets": nil, "account_id": s.AccountID,
 		"rollout": nil, "rollback_to": nil, "rollback_version_id": nil, "retry_rejected": nil, "keep_versions": nil, "burned_secrets": nil, "on_rejected": nil, "rollback_secrets": nil, "timeouts": nil,
 		"id": live.ID, "active_versions": only(s.v1), "created_on": live.CreatedOn.UTC().Format("2006-01-02T15:04:05Z"),
 		"author": live.AuthorEmail, "source": "terraform",

@@ -38,6 +38,9 @@ type model struct {
 	CreatedOn       types.String   `tfsdk:"created_on"`
 	Author          types.String   `tfsdk:"author"`
 	Source          types.String   `tfsdk:"source"`
+
+	Residency             types.Set  `tfsdk:"residency"`
+	ResidencyAcknowledged types.Bool `tfsdk:"residency_acknowledged"`
 }
 
 // shares is what the target asks for in the end.
@@ -76,6 +79,9 @@ func (m *model) setLive(d *cloudflare.Deployment, account string) {
 	if m.Timeouts.IsNull() {
 		m.Timeouts = timeouts.Value{Object: types.ObjectNull(map[string]attr.Type{"create": types.StringType, "update": types.StringType})}
 	}
+	if m.Residency.IsNull() {
+		m.Residency = types.SetNull(types.StringType)
+	}
 	if m.BurnedSecrets.IsNull() {
 		m.BurnedSecrets = types.SetNull(types.StringType)
 	}
@@ -107,3 +113,7 @@ func (m *model) keepLive(state model) {
 }
 
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func (m model) residency() tfkit.Residency {
+	return tfkit.Residency{Allowed: m.Residency, Acknowledged: m.ResidencyAcknowledged}
+}

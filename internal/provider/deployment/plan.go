@@ -26,7 +26,7 @@ func (r *deploymentResource) ModifyPlan(ctx context.Context, req resource.Modify
 		return
 	}
 	p := tfkit.PlanPlane(ctx, r.Data, req, resp)
-	if resp.Diagnostics.HasError() {
+	if !tfkit.PlanResidency(ctx, p, req, resp) {
 		return
 	}
 	var plan model

@@ -55,7 +55,7 @@ func (r *deploymentResource) Create(ctx context.Context, req resource.CreateRequ
 		return
 	}
 	p := r.Data.Plane(m.Plane, &resp.Diagnostics)
-	if p == nil {
+	if p == nil || !p.KeepsResidency(ctx, m.residency(), &resp.Diagnostics) {
 		return
 	}
 	this := release{resource: r, plane: p, plan: &m, config: config, diags: &resp.Diagnostics}
@@ -102,6 +102,9 @@ func (r *deploymentResource) Update(ctx context.Context, req resource.UpdateRequ
 	}
 	// What the plan kept needs no deployment: only the state changes.
 	if m.ID.IsUnknown() {
+		if !p.KeepsResidency(ctx, m.residency(), &resp.Diagnostics) {
+			return
+		}
 		this := release{resource: r, plane: p, plan: &m, config: config, state: &state, diags: &resp.Diagnostics}
 		if !this.run(ctx) {
 			return

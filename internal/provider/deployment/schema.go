@@ -56,7 +56,9 @@ func resourceSchema(ctx context.Context) schema.Schema {
 				"Worker changes the state only.",
 			Validators: []validator.String{tfkit.WorkerName()},
 		},
-		"plane": tfkit.PlaneAttribute(),
+		"plane":                  tfkit.PlaneAttribute(),
+		"residency":              tfkit.ResidencyAttribute(),
+		"residency_acknowledged": tfkit.ResidencyAcknowledgedAttribute(),
 		"version_id": schema.StringAttribute{
 			Required: true,
 			MarkdownDescription: "Id of the version that is to answer all requests. It must be a version of this Worker that the plane still offers for " +

@@ -54,7 +54,7 @@ func (d *dataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 			"base_url":   schema.StringAttribute{Computed: true, MarkdownDescription: "URL of the plane's Cloudflare API."},
 			"region": schema.StringAttribute{
 				Computed:            true,
-				MarkdownDescription: "Where the plane is: `region` of the plane in the provider block; null if it is not set.",
+				MarkdownDescription: "Where the plane is: `region` of the plane in the provider block, else what a self-hosted plane says of itself; null if neither says it.",
 			},
 			"kind": schema.StringAttribute{
 				Computed:            true,
@@ -104,6 +104,12 @@ func (m *model) ask(ctx context.Context, p *tfkit.Plane) diag.Diagnostic {
 	m.Kind = types.StringValue(said.Kind)
 	m.Version = tfkit.NullIfEmpty(said.Version)
 	m.WorkerdVersion = tfkit.NullIfEmpty(said.WorkerdVersion)
+	if m.Region.IsNull() {
+		m.Region = tfkit.NullIfEmpty(said.Region)
+	}
+	if wrong := p.WrongRegion(ctx); wrong != nil {
+		return wrong
+	}
 	if said.Kind == cloudflare.SelfHostedPlane {
 		if !said.Healthy {
 			return diag.NewErrorDiagnostic("Plane reports trouble", strings.Join(said.Problems, "\n"))

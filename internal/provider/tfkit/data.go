@@ -32,8 +32,10 @@ const DefaultPlane = ""
 type Plane struct {
 	Name      string // DefaultPlane or a key of the provider's planes
 	AccountID string // 32 hex digits
-	Region    string // free text of the operator; empty if not set
+	Region    string // as the provider block says; empty if it does not
 	Client    *cloudflare.Client
+
+	where locator
 }
 
 // String names the plane and where it is, for diagnostics.

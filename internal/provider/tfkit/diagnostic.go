@@ -78,6 +78,7 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		transport *cloudflare.TransportError
 		notAPI    *cloudflare.AnswerError
 		token     *cloudflare.TokenError
+		access    *cloudflare.AccessError
 		sameName  *cloudflare.SameNameError
 	)
 	switch {
@@ -85,6 +86,10 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		return sameName.Error(), "look at it, and import it, or delete it and run terraform apply again"
 	case errors.As(err, &api):
 		return explainAPI(api), remedyFor(api, p)
+	case errors.As(err, &access):
+		return access.What(), access.Remedy()
+	case errors.As(err, &transport) && !transport.Sent && strings.HasPrefix(transport.BaseURL, "unix:"):
+		return fmt.Sprintf("%s cannot be reached: %v", p, transport.Err), "" // which says what to do
 	case errors.As(err, &token):
 		return token.Error(), "nothing was sent to this plane, and no other plane is affected"
 	case errors.Is(err, context.Canceled):
@@ -102,8 +107,8 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		return fmt.Sprintf("%s %s got no complete answer: %v", transport.Method, transport.Path, transport.Err),
 			"nothing is known about the outcome: run terraform plan to see what is there"
 	case errors.As(err, &notAPI):
-		return err.Error(), "base_url must lead to a Cloudflare API, e.g. https://api.cloudflare.com/client/v4 or " +
-			"http://127.0.0.1:8780/client/v4; a login page or a proxy in between answers like this too"
+		return err.Error(), "base_url must lead to a Cloudflare API, e.g. https://api.cloudflare.com/client/v4, " +
+			"http://127.0.0.1:8780/client/v4 or unix:///run/hybridge/api.sock; a login page or a proxy in between answers like this too"
 	default:
 		return err.Error(), ""
 	}

@@ -97,8 +97,10 @@ func Read[Model, Identity any](
 // PlanPlane is the first statement of every ModifyPlan of a resource that has the
 // attributes plane and account_id. It refuses at plan what could only fail at
 // apply: an unknown plane, one that is not configured, one that now belongs to
-// another account. It writes the planned account_id. It returns nil on destroy,
-// while the plane's name is unknown, and after an error.
+// another account, one that is not in the region that the provider block says. It
+// writes the planned account_id. It returns nil on destroy, while the plane's name is
+// unknown, and after an error. Only a configured region costs a request, one for each
+// plane.
 func PlanPlane(ctx context.Context, d *Data, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) *Plane {
 	if d == nil || req.Plan.Raw.IsNull() {
 		return nil
@@ -119,6 +121,10 @@ func PlanPlane(ctx context.Context, d *Data, req resource.ModifyPlanRequest, res
 		if resp.Diagnostics.HasError() || was.Equal(name) && !p.SameAccount(account, "This object", &resp.Diagnostics) {
 			return nil
 		}
+	}
+	if wrong := p.WrongRegion(ctx); wrong != nil {
+		resp.Diagnostics.Append(wrong)
+		return nil
 	}
 	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("account_id"), p.AccountID)...)
 	return p

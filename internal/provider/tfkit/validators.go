@@ -18,14 +18,17 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
 )
 
 // Patterns are compiled on first use: the provider process starts several times
 // per Terraform run, and most runs need few of them.
 var (
-	planeName = lazyPattern(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-	accountID = lazyPattern(`^[0-9a-f]{32}$`)
-	apiToken  = lazyPattern(`^[0-9A-Za-z_-]{40,80}$`)
+	planeName  = lazyPattern(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	regionName = lazyPattern(`^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$`)
+	accountID  = lazyPattern(`^[0-9a-f]{32}$`)
+	apiToken   = lazyPattern(`^[0-9A-Za-z_-]{40,80}$`)
 	// As wrangler has it, but without a dash at the end: such a name can have no
 	// host name below workers.dev.
 	workerName = lazyPattern(`^[a-z0-9_]([a-z0-9_-]{0,253}[a-z0-9_])?$`)
@@ -118,6 +121,27 @@ func CheckAPIToken(v string) error {
 			"create a token instead", len(v), wantToken)
 	}
 	return nil
+}
+
+// Region accepts the name of a region, in the form that agent.yaml has for it.
+func Region() validator.String {
+	const want = "a region such as fr or eu-west-1: lower-case letters, digits, - and _, 64 characters at most"
+	return check{want: want, check: func(v string) error {
+		if !regionName().MatchString(v) {
+			return fmt.Errorf("%q is no region: it must be %s", v, want)
+		}
+		return nil
+	}}
+}
+
+// AccessClientID accepts the client id of a service token of Cloudflare Access.
+func AccessClientID() validator.String {
+	return check{want: "the client id of a service token of Cloudflare Access", check: cloudflare.CheckAccessClientID}
+}
+
+// AccessClientSecret accepts the client secret of one.
+func AccessClientSecret() validator.String {
+	return check{want: "the client secret of a service token of Cloudflare Access", check: cloudflare.CheckAccessClientSecret}
 }
 
 // ServerURL accepts the address of a server.

@@ -39,6 +39,7 @@ func (r *versionResource) ImportState(ctx context.Context, req resource.ImportSt
 		RawBindings: types.MapNull(types.StringType),
 		Placement:   types.ObjectNull(placementTypes), Limits: types.ObjectNull(limitsTypes),
 		ModulesSHA256: types.MapNull(types.StringType),
+		Residency:     types.SetNull(types.StringType),
 		Adopt:         types.BoolValue(true), DeleteOnDestroy: types.BoolValue(false), KeepSecrets: types.BoolValue(false),
 	}
 	attempt := m.attempt("import", p)

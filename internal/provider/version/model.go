@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 )
 
 // model is a hybridge_worker_version in plan and state.
@@ -49,6 +50,9 @@ type model struct {
 	Size          types.Int64  `tfsdk:"size"`
 	CreatedOn     types.String `tfsdk:"created_on"`
 	PreviewURL    types.String `tfsdk:"preview_url"`
+
+	Residency             types.Set  `tfsdk:"residency"`
+	ResidencyAcknowledged types.Bool `tfsdk:"residency_acknowledged"`
 }
 
 type bundleModel struct {
@@ -185,4 +189,8 @@ func jsonObject(members map[string]any) json.RawMessage {
 		panic(err)
 	}
 	return text
+}
+
+func (m model) residency() tfkit.Residency {
+	return tfkit.Residency{Allowed: m.Residency, Acknowledged: m.ResidencyAcknowledged}
 }

@@ -20,10 +20,11 @@ import (
 
 // ModifyPlan works out the version's identity from the sources. The identity
 // decides alone: the same one keeps every computed value, whatever else was
-// written differently; another one replaces the resource. It needs no network.
+// written differently; another one replaces the resource. Where the plane is, if that
+// matters, is all that it needs the network for.
 func (r *versionResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	tfkit.PlanPlane(ctx, r.Data, req, resp)
-	if r.Data == nil || req.Plan.Raw.IsNull() || resp.Diagnostics.HasError() {
+	p := tfkit.PlanPlane(ctx, r.Data, req, resp)
+	if r.Data == nil || req.Plan.Raw.IsNull() || !tfkit.PlanResidency(ctx, p, req, resp) {
 		return
 	}
 	var plan, config, state model

@@ -79,10 +79,10 @@ func (r *versionResource) Create(ctx context.Context, req resource.CreateRequest
 	}
 	m.Script = config.Script // write-only
 	p := r.Data.Plane(m.Plane, &resp.Diagnostics)
-	if p == nil {
+	if p == nil || !p.KeepsResidency(ctx, m.residency(), &resp.Diagnostics) {
 		return
 	}
-	// Before any request: a run without the key changes nothing.
+	// Before any request that is about it: a run without the key changes nothing.
 	secrets, values := m.secretBindings(ctx, r.Data.Secrets, config, &resp.Diagnostics)
 	up := m.upload(ctx, r.Data, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {

@@ -37,7 +37,9 @@ func resourceSchema() schema.Schema {
 				"the same Worker does not.",
 			Validators: []validator.String{tfkit.WorkerName()},
 		},
-		"plane": tfkit.PlaneAttribute(),
+		"plane":                  tfkit.PlaneAttribute(),
+		"residency":              tfkit.ResidencyAttribute(),
+		"residency_acknowledged": tfkit.ResidencyAcknowledgedAttribute(),
 		"message": schema.StringAttribute{
 			Optional: true, Computed: true,
 			MarkdownDescription: "What the version is for; kept with it on the plane. Not part of `digest`: a change of it alone plans nothing, so that a " +

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 )
 
 // model is a hybridge_worker in plan and state.
@@ -27,6 +28,9 @@ type model struct {
 	ID            types.String `tfsdk:"id"`
 	CreatedOn     types.String `tfsdk:"created_on"`
 	URL           types.String `tfsdk:"url"`
+
+	Residency             types.Set  `tfsdk:"residency"`
+	ResidencyAcknowledged types.Bool `tfsdk:"residency_acknowledged"`
 }
 
 // subdomainModel is the attribute subdomain.
@@ -115,8 +119,15 @@ func (m *model) setAll(ctx context.Context, w *cloudflare.Worker, account string
 	set, d := types.SetValueFrom(ctx, types.StringType, tags)
 	diags.Append(d...)
 	m.Tags = set
+	if m.Residency.IsNull() {
+		m.Residency = types.SetNull(types.StringType) // of an import it has no type yet
+	}
 	if m.ForceDestroy.IsNull() {
 		m.ForceDestroy = types.BoolValue(false)
 	}
 	m.Observability = refreshObservability(ctx, m.Observability, w.Observability, diags)
+}
+
+func (m model) residency() tfkit.Residency {
+	return tfkit.Residency{Allowed: m.Residency, Acknowledged: m.ResidencyAcknowledged}
 }

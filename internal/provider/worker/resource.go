@@ -66,7 +66,7 @@ const maxHostLabel = 63
 // change.
 func (r *workerResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	p := tfkit.PlanPlane(ctx, r.Data, req, resp)
-	if p == nil {
+	if p == nil || !tfkit.PlanResidency(ctx, p, req, resp) {
 		return
 	}
 	var plan model
@@ -111,7 +111,7 @@ func (r *workerResource) Create(ctx context.Context, req resource.CreateRequest,
 	}
 	p := r.Data.Plane(m.Plane, &resp.Diagnostics)
 	in := m.input(ctx, &resp.Diagnostics)
-	if resp.Diagnostics.HasError() {
+	if resp.Diagnostics.HasError() || !p.KeepsResidency(ctx, m.residency(), &resp.Diagnostics) {
 		return
 	}
 	w, err := p.Client.CreateWorker(ctx, in)

@@ -36,7 +36,9 @@ func resourceSchema() schema.Schema {
 					"`url` changes, and bindings of other Workers that name it must follow.",
 				Validators: []validator.String{tfkit.WorkerName()},
 			},
-			"plane": tfkit.PlaneAttribute(),
+			"plane":                  tfkit.PlaneAttribute(),
+			"residency":              tfkit.ResidencyAttribute(),
+			"residency_acknowledged": tfkit.ResidencyAcknowledgedAttribute(),
 			"subdomain": schema.SingleNestedAttribute{
 				Optional: true,
 				Computed: true,

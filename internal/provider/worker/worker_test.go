@@ -63,9 +63,9 @@ func TestAWorkerIsCreatedAsConfigured(t *testing.T) {
 			"enabled": true, "head_sampling_rate": 0.5, "traces": nil,
 			"logs": map[string]any{"enabled": true, "persist": false, "head_sampling_rate": nil, "invocation_logs": nil, "destinations": nil},
 		},
-		"tags": []any{"prod", "team:edge"},
-		"url":  "http://api.acme.localhost:8787",
-		"id":   state.Object["id"], "created_on": state.Object["created_on"],
+		"tags": []any{"prod", "team:edge"}, "residency": nil, "residency_acknowledged": nil,
+		"url": "http://api.acme.localhost:8787",
+		"id":  state.Object["id"], "created_on": state.Object["created_on"],
 	}
 	if diff := cmp.Diff(want, state.Object); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)
