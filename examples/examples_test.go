@@ -140,6 +140,11 @@ var examples = map[string]example{
 		sealed:  secrets,
 		outputs: map[string]string{"fingerprint": digest, "whole_file": digest},
 	},
+	"functions/agent_files": {
+		outputs: map[string]string{
+			"cloud_init": "^#cloud-config\n(?s:.*)tunnel_id: \"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\"", "names": `^agent\.yaml cloud-init\.yaml hybridge-agent\.service hybridge-agent\.socket install\.sh$`,
+		},
+	},
 	"functions/sops_keys": {
 		sealed:  secrets,
 		outputs: map[string]string{"names": "^database_password session_key$"},
