@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package modules_test proves what the modules refuse before anything is asked
-// of a plane. That they work is what the tests of examples show.
+// Package modules_test applies the modules, from a local path and from a registry, on real
+// self-hosted planes, and proves what they refuse before anything is asked of one.
 package modules_test
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,14 +14,6 @@ import (
 
 func TestWorkerRefusesBadInput(t *testing.T) {
 	t.Parallel()
-	programs, err := stage.Build(t.Context(), "..", t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs.CLI = os.Getenv("HYBRIDGE_TERRAFORM")
-	if programs, err = programs.Locate(t.Context(), ".."); err != nil {
-		t.Fatal(err)
-	}
 	st, err := stage.Open(t.TempDir(), programs)
 	if err != nil {
 		t.Fatal(err)

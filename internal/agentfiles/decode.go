@@ -62,7 +62,7 @@ func (d *decoder) refuseSecrets(path string, value any) {
 	switch v := value.(type) {
 	case string:
 		if looksSecret.MatchString(v) {
-			d.bad(path, "this is a secret by its form; the files are stored in state and readable by many: leave it out, and put it on the machine as the guide about agents says")
+			d.bad(path, "this is a secret by its form; the files are stored in state and readable by many: leave it out, and put it on the machine as the guide \"A machine of your own\" says")
 		}
 	case []any:
 		for i, one := range v {

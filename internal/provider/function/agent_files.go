@@ -115,7 +115,7 @@ const agentFilesDescription = "Returns the content of the files that make a Linu
 	"The bytes depend on the argument alone, never on the provider's version: an upgrade does not change the user data of machines, and so does not replace them. " +
 	"What a format renders stays as it is; a later format is chosen by its number.\n\n" +
 	"No file holds a secret, and no attribute takes one. Each secret has a name, under which the machine is given it apart from Terraform: `tunnel-NAME` for a connector, `health-token`, " +
-	"`webhook-NAME`. `install.sh` says which are missing and how to bring them, and the guide about agents shows it from a SOPS file.\n\n" +
+	"`webhook-NAME`. `install.sh` says which are missing and how to bring them, and the guide _A machine of your own_ shows it from a SOPS file.\n\n" +
 	"The attributes, laid out as in `agent.yaml`:\n\n" +
 	"* `format` (required): `1`.\n" +
 	"* `region`: where the machine is, as the provider's `planes` say it.\n" +
