@@ -5,12 +5,57 @@
 package modules_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
+
 	"github.com/hybridge/terraform-provider-hybridge/internal/stage"
 )
+
+func TestModulesHaveTheStandardStructure(t *testing.T) {
+	t.Parallel()
+	mains, err := filepath.Glob("*/main.tf")
+	if err != nil || len(mains) < 4 {
+		t.Fatalf("there are the modules %v: %v", mains, err)
+	}
+	for _, main := range mains {
+		module := filepath.Dir(main)
+		for _, file := range []string{"README.md", "variables.tf", "outputs.tf", "versions.tf"} {
+			if _, err := os.Stat(filepath.Join(module, file)); err != nil {
+				t.Error(err)
+			}
+		}
+		readme, err := os.ReadFile(filepath.Join(module, "README.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{"variables.tf", "outputs.tf"} {
+			parsed, diags := hclparse.NewParser().ParseHCLFile(filepath.Join(module, file))
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			content, _, diags := parsed.Body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+				{Type: "variable", LabelNames: []string{"name"}}, {Type: "output", LabelNames: []string{"name"}},
+			}})
+			if diags.HasErrors() || len(content.Blocks) == 0 {
+				t.Fatalf("%s/%s: %v", module, file, diags)
+			}
+			for _, block := range content.Blocks {
+				attributes, _ := block.Body.JustAttributes()
+				if attributes["description"] == nil {
+					t.Errorf("%s: %s %s has no description", module, block.Type, block.Labels[0])
+				}
+				if !strings.Contains(string(readme), "`"+block.Labels[0]+"`") {
+					t.Errorf("the README of %s does not name the %s %s", module, block.Type, block.Labels[0])
+				}
+			}
+		}
+	}
+}
 
 func TestWorkerRefusesBadInput(t *testing.T) {
 	t.Parallel()
