@@ -168,6 +168,14 @@ var examples = map[string]example{
 		sealed:  secrets,
 		outputs: map[string]string{"fingerprint": digest, "whole_file": digest},
 	},
+	"hcp-agent": {
+		questions: []question{{output: "url", want: "deployed by an agent beside the plane"}},
+	},
+	"functions/agent_files": {
+		outputs: map[string]string{
+			"cloud_init": "^#cloud-config\n(?s:.*)tunnel_id: \"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\"", "names": `^agent\.yaml cloud-init\.yaml hybridge-agent\.service hybridge-agent\.socket install\.sh$`,
+		},
+	},
 	"functions/sops_keys": {
 		sealed:  secrets,
 		outputs: map[string]string{"names": "^database_password session_key$"},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package modules_test proves what the modules refuse before anything is asked
-// of a plane. That they work is what the tests of examples show.
+// Package modules_test applies the modules, from a local path and from a registry, on real
+// self-hosted planes, and proves what they refuse before anything is asked of one.
 package modules_test
 
 import (
@@ -22,16 +22,49 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/stage"
 )
 
+func TestModulesHaveTheStandardStructure(t *testing.T) {
+	t.Parallel()
+	mains, err := filepath.Glob("*/main.tf")
+	if err != nil || len(mains) < 4 {
+		t.Fatalf("there are the modules %v: %v", mains, err)
+	}
+	for _, main := range mains {
+		module := filepath.Dir(main)
+		for _, file := range []string{"README.md", "variables.tf", "outputs.tf", "versions.tf"} {
+			if _, err := os.Stat(filepath.Join(module, file)); err != nil {
+				t.Error(err)
+			}
+		}
+		readme, err := os.ReadFile(filepath.Join(module, "README.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{"variables.tf", "outputs.tf"} {
+			parsed, diags := hclparse.NewParser().ParseHCLFile(filepath.Join(module, file))
+			if diags.HasErrors() {
+				t.Fatal(diags)
+			}
+			content, _, diags := parsed.Body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+				{Type: "variable", LabelNames: []string{"name"}}, {Type: "output", LabelNames: []string{"name"}},
+			}})
+			if diags.HasErrors() || len(content.Blocks) == 0 {
+				t.Fatalf("%s/%s: %v", module, file, diags)
+			}
+			for _, block := range content.Blocks {
+				attributes, _ := block.Body.JustAttributes()
+				if attributes["description"] == nil {
+					t.Errorf("%s: %s %s has no description", module, block.Type, block.Labels[0])
+				}
+				if !strings.Contains(string(readme), "`"+block.Labels[0]+"`") {
+					t.Errorf("the README of %s does not name the %s %s", module, block.Type, block.Labels[0])
+				}
+			}
+		}
+	}
+}
+
 func TestWorkerRefusesBadInput(t *testing.T) {
 	t.Parallel()
-	programs, err := stage.Build(t.Context(), "..", t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs.CLI = os.Getenv("HYBRIDGE_TERRAFORM")
-	if programs, err = programs.Locate(t.Context(), ".."); err != nil {
-		t.Fatal(err)
-	}
 	st, err := stage.Open(t.TempDir(), programs)
 	if err != nil {
 		t.Fatal(err)

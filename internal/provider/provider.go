@@ -110,5 +110,6 @@ func (p *hybridge) Functions(context.Context) []func() tffunction.Function {
 	return []func() tffunction.Function{
 		function.NewSOPSFingerprint,
 		function.NewSOPSKeys,
+		function.NewAgentFiles,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -109,23 +110,25 @@ func validate(ctx context.Context, config tfsdk.Config, diags *diag.Diagnostics)
 	}
 	refuse := func(name, why string) { diags.AddAttributeError(path.Root(name), "Invalid value for "+name, why) }
 	v4, v6, host := texts["ipv4"], texts["ipv6"], texts["hostname"]
+	// What is unknown may turn out to be null: a module passes all of them on.
+	set := func(v attr.Value) bool { return !v.IsNull() && !v.IsUnknown() }
 	switch {
-	case !host.IsNull() && (!v4.IsNull() || !v6.IsNull()):
+	case set(host) && (set(v4) || set(v6)):
 		refuse("hostname", "A host is either an address (ipv4, ipv6 or both) or a hostname: remove one of them.")
 	case host.IsNull() && v4.IsNull() && v6.IsNull():
 		refuse("hostname", "The service needs a host: set ipv4, ipv6 or both, or hostname.")
 	}
 	switch texts["type"].ValueString() {
 	case "http":
-		if !ports["tcp_port"].IsNull() {
+		if set(ports["tcp_port"]) {
 			refuse("tcp_port", "It belongs to services of type tcp: use http_port or https_port.")
 		}
-		if !texts["app_protocol"].IsNull() {
+		if set(texts["app_protocol"]) {
 			refuse("app_protocol", "It belongs to services of type tcp.")
 		}
 	case "tcp":
 		for _, name := range []string{"http_port", "https_port"} {
-			if !ports[name].IsNull() {
+			if set(ports[name]) {
 				refuse(name, "It belongs to services of type http: use tcp_port.")
 			}
 		}

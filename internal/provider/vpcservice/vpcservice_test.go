@@ -111,3 +111,16 @@ func TestHostsAndPortsThatDoNotGoTogether(t *testing.T) {
 		}
 	}
 }
+
+// A module passes its variables on, whose values are unknown while Terraform validates.
+func TestWhatIsUnknownMayTurnOutToBeNull(t *testing.T) {
+	t.Parallel()
+	p := acctest.Proto(t, acctest.NewPlane(t).Env, nil)
+	config := tfproto.Object{"name": "api", "type": "http", "tunnel_id": uuid.NewString()}
+	for _, name := range []string{"ipv4", "ipv6", "hostname", "tcp_port", "app_protocol"} {
+		config[name] = tfproto.Unknown
+	}
+	if d := p.Validate(t.Context(), t, kind, config); d.HasError() {
+		t.Error(d)
+	}
+}

@@ -29,6 +29,9 @@ func encode(t tftypes.Type, v any) (tftypes.Value, error) {
 	case unknown:
 		return tftypes.NewValue(t, tftypes.UnknownValue), nil
 	}
+	if t.Is(tftypes.DynamicPseudoType) {
+		return encode(literal(v), v)
+	}
 	switch t := t.(type) {
 	case tftypes.Object:
 		return encodeObject(t, v)
@@ -50,6 +53,8 @@ func encode(t tftypes.Type, v any) (tftypes.Value, error) {
 		return encodeSequence(t, t.ElementType, v)
 	case tftypes.Set:
 		return encodeSequence(t, t.ElementType, v)
+	case tftypes.Tuple:
+		return encodeTuple(t, v)
 	}
 	if n, ok := number(v); ok {
 		v = n
@@ -58,6 +63,48 @@ func encode(t tftypes.Type, v any) (tftypes.Value, error) {
 		return tftypes.Value{}, err
 	}
 	return tftypes.NewValue(t, v), nil
+}
+
+// literal is the type that HCL gives an expression: objects and tuples, never maps and lists.
+func literal(v any) tftypes.Type {
+	switch v := v.(type) {
+	case map[string]any:
+		members := make(map[string]tftypes.Type, len(v))
+		for name, member := range v {
+			members[name] = literal(member)
+		}
+		return tftypes.Object{AttributeTypes: members}
+	case []any:
+		elements := make([]tftypes.Type, len(v))
+		for i, element := range v {
+			elements[i] = literal(element)
+		}
+		return tftypes.Tuple{ElementTypes: elements}
+	case string:
+		return tftypes.String
+	case bool:
+		return tftypes.Bool
+	case nil, unknown:
+		return tftypes.DynamicPseudoType
+	default:
+		return tftypes.Number
+	}
+}
+
+func encodeTuple(t tftypes.Tuple, v any) (tftypes.Value, error) {
+	in, ok := v.([]any)
+	if !ok || len(in) != len(t.ElementTypes) {
+		return tftypes.Value{}, fmt.Errorf("%T is not a tuple of %d", v, len(t.ElementTypes))
+	}
+	out := make([]tftypes.Value, len(in))
+	for i, element := range in {
+		e, err := encode(t.ElementTypes[i], element)
+		if err != nil {
+			return tftypes.Value{}, fmt.Errorf("[%d]: %w", i, err)
+		}
+		out[i] = e
+	}
+	return tftypes.NewValue(t, out), nil
 }
 
 func encodeObject(t tftypes.Object, v any) (tftypes.Value, error) {
