@@ -12,13 +12,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/hybridge/terraform-provider-hybridge/internal/agent/credential"
 	"github.com/hybridge/terraform-provider-hybridge/internal/supervise"
 )
 
@@ -33,12 +33,19 @@ const (
 	probeTimeout           = 5 * time.Second
 )
 
+// TokenSource gives the tunnel's token each time it is asked, and is named by its
+// String in errors. Its errors never hold a secret.
+type TokenSource interface {
+	Read(ctx context.Context) ([]byte, error)
+	String() string
+}
+
 // Config is what a Connector is made of.
 type Config struct {
 	Name        string
 	TunnelID    string
 	Cloudflared string // empty: the one on PATH
-	TokenFile   string
+	Token       TokenSource
 	Metrics     string // loopback host:port; empty: a free port
 	// Interval and RotationTimeout: 0 is the default.
 	Interval, RotationTimeout time.Duration
@@ -158,7 +165,8 @@ func (c *Connector) loop(ctx context.Context) {
 			continue
 		}
 		c.look(ctx, current)
-		digest, err := c.tokenDigest()
+		token, err := c.cfg.Token.Read(ctx)
+		digest := sha256.Sum256(token)
 		switch {
 		case err != nil:
 			c.problem(err) // what runs goes on with what it has
@@ -187,14 +195,6 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (c *Connector) tokenDigest() (d [sha256.Size]byte, err error) {
-	token, err := credential.Read(c.cfg.TokenFile)
-	if err != nil {
-		return d, err
-	}
-	return sha256.Sum256(token), nil
-}
-
 // begin starts a cloudflared and returns when its metrics server answers.
 func (c *Connector) begin(ctx context.Context, metrics string) (*run, error) {
 	path, err := Find(c.cfg.Cloudflared)
@@ -205,24 +205,24 @@ func (c *Connector) begin(ctx context.Context, metrics string) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := credential.Read(c.cfg.TokenFile)
+	raw, err := c.cfg.Token.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	token := string(raw)
-	if err := checkToken(token, c.cfg.TunnelID); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", c.cfg.TokenFile, err)
+	if err := CheckToken(token, c.cfg.TunnelID); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", c.cfg.Token, err)
 	}
 	if metrics == "" {
 		if metrics, err = freePort(ctx); err != nil {
 			return nil, err
 		}
 	}
-	file := ""
+	argv, env := command(path, metrics, knowsFile, token)
+	var files func() ([]*os.File, error)
 	if knowsFile {
-		file = c.cfg.TokenFile
+		files = func() ([]*os.File, error) { return handOver(token) }
 	}
-	argv, env := command(path, metrics, file, token)
 	redact := func(s string) string { return strings.ReplaceAll(s, token, "[secret]") }
 	line := func(text []byte) { c.cfg.Log.Info(redact(string(text)), "connector", c.cfg.Name) }
 	answers := func(ctx context.Context) error {
@@ -230,7 +230,7 @@ func (c *Connector) begin(ctx context.Context, metrics string) (*run, error) {
 		return err
 	}
 	p, err := c.cfg.Host.Start(supervise.Spec{
-		Name: "connector " + c.cfg.Name, Argv: argv, Env: env, Redact: redact, Stdout: line, Stderr: line,
+		Name: "connector " + c.cfg.Name, Argv: argv, Env: env, Files: files, Redact: redact, Stdout: line, Stderr: line,
 		Ready: func(ctx context.Context, control io.Reader) error {
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()

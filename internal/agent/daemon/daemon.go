@@ -23,6 +23,7 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/connector"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/credential"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/health"
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/tunneltoken"
 	"github.com/hybridge/terraform-provider-hybridge/internal/gate"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
@@ -182,7 +183,7 @@ func (d *Daemon) startPlane(ctx context.Context, cfg Config, given *sockets) err
 
 func (d *Daemon) startConnector(name string, c agentfile.Connector) *connector.Connector {
 	return connector.Start(connector.Config{
-		Name: name, TunnelID: c.TunnelID, Cloudflared: c.Cloudflared, TokenFile: c.TokenFile, Metrics: c.Metrics,
+		Name: name, TunnelID: c.TunnelID, Cloudflared: c.Cloudflared, Token: tunneltoken.Of(c), Metrics: c.Metrics,
 		Host: d.host, Log: d.log.Named("connector"),
 	})
 }

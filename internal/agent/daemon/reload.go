@@ -104,7 +104,7 @@ func (d *Daemon) reloadConnectors(old, next *agentfile.File) map[string]*connect
 	out := map[string]*connector.Connector{}
 	var stopping sync.WaitGroup
 	for name, c := range d.connectors {
-		if now, stays := next.Connectors[name]; stays && now == old.Connectors[name] {
+		if now, stays := next.Connectors[name]; stays && reflect.DeepEqual(now, old.Connectors[name]) {
 			out[name] = c
 			continue
 		}

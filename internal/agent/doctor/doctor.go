@@ -29,6 +29,7 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/credential"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/daemon"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/health"
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/tunneltoken"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
 
@@ -167,7 +168,13 @@ func (e *examination) secrets() {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.file.Connectors)) {
-		secret("connectors."+name+".token_file", e.file.Connectors[name].TokenFile)
+		c := e.file.Connectors[name]
+		source := tunneltoken.Of(c)
+		token, err := source.Read(e.ctx)
+		if err == nil {
+			err = connector.CheckToken(string(token), c.TunnelID)
+		}
+		e.check("token of "+name, err, source.String())
 	}
 	secret("health.token_file", e.file.Health.TokenFile)
 	for i, w := range e.file.Alerts.Webhooks {
