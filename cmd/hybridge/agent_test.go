@@ -40,6 +40,7 @@ type machine struct {
 	t    *testing.T
 	dir  string
 	told chan string // what the agent tells systemd
+	env  []string    // beside what each agent gets
 	cmd  *exec.Cmd
 	log  *bytes.Buffer // read after the end only
 }
@@ -87,6 +88,7 @@ func (m *machine) start(files ...*os.File) {
 	// LISTEN_PID must be the agent's own, which only a shell between knows.
 	m.cmd = exec.Command("sh", "-c", `LISTEN_PID=$$ WATCHDOG_PID=$$ exec hybridge agent --config "$0"`, m.path("agent.yaml")) //nolint:noctx // ended by stop
 	m.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+m.path("notify.sock"), "WATCHDOG_USEC=600000", "HYBRIDGE_WORKERD="+workerdtest.Path(m.t))
+	m.cmd.Env = append(m.cmd.Env, m.env...)
 	if len(files) > 0 {
 		m.cmd.Env = append(m.cmd.Env, fmt.Sprintf("LISTEN_FDS=%d", len(files)))
 	}
@@ -123,6 +125,25 @@ func (m *machine) hears(want string) {
 	}
 }
 
+// silent fails if the agent tells systemd something between two times from now.
+func (m *machine) silent(unwanted string, from, to time.Duration) {
+	m.t.Helper()
+	start, end := time.After(from), time.After(to)
+	begun := false
+	for {
+		select {
+		case said := <-m.told:
+			if begun && strings.Contains(said, unwanted) {
+				m.t.Fatalf("it told systemd %s", unwanted)
+			}
+		case <-start:
+			begun = true
+		case <-end:
+			return
+		}
+	}
+}
+
 func (m *machine) signal(s syscall.Signal) {
 	m.t.Helper()
 	if err := m.cmd.Process.Signal(s); err != nil {
@@ -155,15 +176,23 @@ func overUnix(path string) *http.Client {
 	}}}
 }
 
-// deploy uploads a Worker that answers with text, through the API's unix socket and with the initial token.
+// deploy uploads a Worker that answers with text.
 func (m *machine) deploy(name, text string) {
+	m.t.Helper()
+	if status, answer := m.upload(name, text); status != http.StatusOK {
+		m.t.Fatalf("uploading %s: %d %s", name, status, answer)
+	}
+}
+
+// upload is deploy with its answer, through the API's unix socket and with the initial token.
+func (m *machine) upload(name, text string) (status int, answer string) {
 	m.t.Helper()
 	token, err := os.ReadFile(m.path("token"))
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	client := overUnix(m.path("api.sock"))
-	call := func(method, path, contentType string, body io.Reader) []byte {
+	call := func(method, path, contentType string, body io.Reader) (int, string) {
 		req, err := http.NewRequestWithContext(m.t.Context(), method, "http://plane/client/v4"+path, body)
 		if err != nil {
 			m.t.Fatal(err)
@@ -176,14 +205,11 @@ func (m *machine) deploy(name, text string) {
 		}
 		defer resp.Body.Close()
 		answer, _ := io.ReadAll(resp.Body)
-		if resp.StatusCode != http.StatusOK {
-			m.t.Fatalf("%s %s: %s %s", method, path, resp.Status, answer)
-		}
-		return answer
+		return resp.StatusCode, string(answer)
 	}
 	var accounts struct{ Result []struct{ ID string } }
-	if err := json.Unmarshal(call(http.MethodGet, "/accounts", "", nil), &accounts); err != nil || len(accounts.Result) != 1 {
-		m.t.Fatalf("%+v %v", accounts, err)
+	if _, answer := call(http.MethodGet, "/accounts", "", nil); json.Unmarshal([]byte(answer), &accounts) != nil || len(accounts.Result) != 1 {
+		m.t.Fatalf("the accounts are %s", answer)
 	}
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
@@ -193,7 +219,7 @@ func (m *machine) deploy(name, text string) {
 	})
 	fmt.Fprintf(part, `export default { fetch() { return new Response(%q) } }`, text)
 	_ = form.Close()
-	call(http.MethodPut, "/accounts/"+accounts.Result[0].ID+"/workers/scripts/"+name, form.FormDataContentType(), &body)
+	return call(http.MethodPut, "/accounts/"+accounts.Result[0].ID+"/workers/scripts/"+name, form.FormDataContentType(), &body)
 }
 
 // load asks again and again until stopped; each failure is kept.

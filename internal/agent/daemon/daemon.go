@@ -175,7 +175,7 @@ func (d *Daemon) startPlane(ctx context.Context, cfg Config, given *sockets) err
 		DataDir: f.DataDir, APIListener: api, IngressListeners: listeners, Hostnames: hostnames(f),
 		Workerd: binary, EgressAllow: f.Plane.AllowEgress, Callbacks: callbacks, Version: cfg.Version, Log: cfg.Log,
 		Prepare: func(ctx context.Context, reg *registry.Registry) error {
-			return ensureInitial(ctx, reg, f.Plane.InitialTokenFile, cfg.Log)
+			return ensureInitial(ctx, reg, InitialTokenFile(f), cfg.Log)
 		},
 	})
 	return err // the Agent owns the listeners

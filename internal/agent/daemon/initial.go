@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent"
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/agentfile"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/credential"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
@@ -24,15 +25,20 @@ const (
 	initialTokenFile = "initial-token"
 )
 
+// InitialTokenFile is where the first token of a plane is written.
+func InitialTokenFile(f *agentfile.File) string {
+	if path := f.Plane.InitialTokenFile; path != "" {
+		return path
+	}
+	return filepath.Join(f.DataDir, initialTokenFile)
+}
+
 // ensureInitial makes the account and the first token of a plane at its very first
 // start, and writes the token to path. The file is written before the token
 // works, so that no crash leaves a token that nobody knows. Later it does
 // nothing: neither a file that somebody removed nor a token that somebody revoked comes back,
 // also where it was the last one.
 func ensureInitial(ctx context.Context, reg *registry.Registry, path string, log hclog.Logger) error {
-	if path == "" {
-		path = filepath.Join(reg.Dir(), initialTokenFile)
-	}
 	accounts, err := reg.Accounts(ctx)
 	if err != nil {
 		return err

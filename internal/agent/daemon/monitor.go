@@ -26,8 +26,9 @@ const (
 	lookEvery = time.Second
 	// lookTimeout is how long the database may take to answer before it counts as broken.
 	lookTimeout = 5 * time.Second
-	// staleAfter is how old the last look may be for the agent to count as alive.
-	staleAfter = 3 * lookTimeout
+	// staleAfter is how old the last look may be for the agent to count as alive: SQLite
+	// may wait longer than it is told to.
+	staleAfter = lookTimeout + 3*lookEvery
 )
 
 // Status is the last look at everything.
