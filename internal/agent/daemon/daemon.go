@@ -47,6 +47,8 @@ type Daemon struct {
 	version string
 	log     hclog.Logger
 	started time.Time
+	born    time.Time // started, with the monotonic clock
+	clock   clockWatch
 	host    *supervise.Host
 	agent   *agent.Agent // nil without a plane
 	certs   *certificates
@@ -62,6 +64,7 @@ type Daemon struct {
 	connectors  map[string]*connector.Connector
 	token       []byte // of the health endpoint
 	status      health.Status
+	looked      time.Time // when status was made, by the monotonic clock
 	restart     []string
 	configError string
 }
@@ -69,9 +72,9 @@ type Daemon struct {
 // Start brings everything up. When it returns, everything that listens accepts;
 // connectors are on their way. ctx bounds the start only.
 func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
-	f := cfg.File
+	f, now := cfg.File, time.Now()
 	d := &Daemon{
-		version: cfg.Version, log: cfg.Log, started: time.Now().UTC(), file: f, failed: make(chan error, 1),
+		version: cfg.Version, log: cfg.Log, started: now.UTC(), born: now, file: f, failed: make(chan error, 1),
 		connectors: map[string]*connector.Connector{}, stopMonitor: func() {},
 	}
 	defer func() {

@@ -41,8 +41,10 @@ func (d *Daemon) Status() health.Status {
 // alive says why the agent makes no progress: its own loop stands still, or the
 // database does not answer, which a restart may mend. Nothing outside of it counts.
 func (d *Daemon) alive() error {
-	s := d.Status()
-	if age := time.Since(s.AsOf); age > staleAfter {
+	d.mu.Lock()
+	s, age := d.status, time.Since(d.looked)
+	d.mu.Unlock()
+	if age > staleAfter {
 		return fmt.Errorf("the agent has not looked at itself for %s", age.Round(time.Second))
 	}
 	for _, c := range s.Checks {
@@ -99,7 +101,7 @@ func (d *Daemon) look(ctx context.Context) {
 	f, connectors := d.file, maps.Clone(d.connectors)
 	s := health.Status{
 		Version: health.DocumentVersion, Agent: d.version, Region: f.Region, StartedOn: d.started,
-		RestartNeeded: d.restart, ConfigError: d.configError,
+		RestartNeeded: d.restart, ConfigError: d.configError, Checks: []health.Check{},
 	}
 	d.mu.Unlock()
 	if s.ConfigError != "" {
@@ -114,12 +116,17 @@ func (d *Daemon) look(ctx context.Context) {
 	lookAtConnectors(&s, connectors)
 	d.lookAtCertificates(&s, time.Duration(f.Alerts.CertificateExpiry))
 	LookAtDisk(&s, f)
+	now := time.Now()
+	if jump := d.clock.observe(now.Round(0), now.Sub(d.born)); jump != 0 {
+		d.log.Warn("the clock has jumped", "seconds", jump.Seconds())
+	}
+	s.Clock.JumpSeconds, s.Clock.JumpedOn = d.clock.jump.Seconds(), d.clock.on
 	LookAtClock(&s)
 	s.Settle()
-	s.AsOf = time.Now().UTC()
+	s.AsOf = now.UTC()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.status = s
+	d.status, d.looked = s, now
 }
 
 func (d *Daemon) lookAtPlane(ctx context.Context, s *health.Status) {
@@ -196,10 +203,13 @@ func LookAtDisk(s *health.Status, f *agentfile.File) {
 		disk.FreePercent = math.Round(1000*float64(disk.FreeBytes)/float64(disk.TotalBytes)) / 10
 	}
 	s.Disk = &disk
-	check := health.Check{Name: "disk", OK: true}
-	if disk.FreePercent < float64(f.Alerts.DiskFree) {
-		check.OK, check.Warning = false, true
-		check.Detail = fmt.Sprintf("%.1f%% of the file system of %s is free: make room; a full one refuses writes and goes on serving", disk.FreePercent, f.DataDir)
+	s.Add(diskCheck(disk, f.Alerts.DiskFree))
+}
+
+func diskCheck(disk health.Disk, limit agentfile.Percent) health.Check {
+	if disk.FreePercent >= float64(limit) {
+		return health.Check{Name: "disk", OK: true}
 	}
-	s.Add(check)
+	return health.Check{Name: "disk", Warning: true, Detail: fmt.Sprintf(
+		"%.1f%% of the file system of %s is free, less than alerts.disk_free: make room; a full one refuses writes and goes on serving", disk.FreePercent, disk.Path)}
 }

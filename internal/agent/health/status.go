@@ -74,6 +74,10 @@ type Clock struct {
 	Synchronised  bool    `json:"synchronised"`
 	OffsetSeconds float64 `json:"offset_seconds"`
 	Unknown       bool    `json:"unknown,omitempty"` // the kernel does not say
+	// JumpSeconds is the last step of the clock that the agent has seen, and JumpedOn
+	// when, by the new time. Certificates, tokens and leases are judged by this clock.
+	JumpSeconds float64    `json:"jump_seconds,omitempty"`
+	JumpedOn    *time.Time `json:"jumped_on,omitempty"`
 }
 
 // Add appends a check.
