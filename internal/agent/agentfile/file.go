@@ -84,7 +84,7 @@ type Hostname struct {
 type Connector struct {
 	TunnelID    string `yaml:"tunnel_id" json:"tunnel_id" jsonschema:"format=uuid" jsonschema_description:"Tunnel that the token must be of."`
 	Cloudflared string `yaml:"cloudflared,omitempty" json:"cloudflared,omitempty" jsonschema_description:"Path of cloudflared. Default: PATH."`
-	Metrics     string `yaml:"metrics,omitempty" json:"metrics,omitempty" jsonschema_description:"Loopback host:port of cloudflared's metrics. Default: a free port."`
+	Metrics     string `yaml:"metrics,omitempty" json:"metrics,omitempty" jsonschema_description:"Loopback host:port of cloudflared's metrics; after a rotation a free one, which hybridge status names. Default: a free port."`
 
 	// Where the tunnel's token comes from: one of these. Another token there rotates without downtime.
 	TokenFile    string        `yaml:"token_file,omitempty" json:"token_file,omitempty" jsonschema_description:"File with the tunnel's token. A change rotates without downtime."`

@@ -133,10 +133,13 @@ func TestATokenThatCannotConnectDropsNothing(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	standintest.WriteToken(t, file, "nonsense")
-	time.Sleep(200 * time.Millisecond)
-	if got := c.Status(); got.PID != pid || got.State != "connected" {
+	standintest.Eventually(t, "it says what is wrong", func() bool { return strings.Contains(c.Status().Pending, "it holds no tunnel token") })
+	time.Sleep(100 * time.Millisecond) // and stays so
+	if got := c.Status(); got.PID != pid || got.State != "connected" || got.Pending == "" {
 		t.Errorf("after a file without a token: %+v", got)
 	}
+	standintest.WriteToken(t, file, standintest.Token("good"))
+	standintest.Eventually(t, "all is well with the token before", func() bool { return c.Status().Pending == "" })
 }
 
 func TestAKilledConnectorComesBack(t *testing.T) {
@@ -207,8 +210,12 @@ func TestAKilledConnectorComesBackWithTheTokenItHad(t *testing.T) {
 	c, file, _ := start(t, in, "good")
 	standintest.Eventually(t, "connected", state(c, "connected"))
 	standintest.WriteToken(t, file, standintest.Token("wrong"))
-	standintest.Eventually(t, "the new token is given up", func() bool { return strings.Contains(c.Status().LastError, "rotating") || len(in.Seen()) >= 3 })
-	standintest.Eventually(t, "connected", state(c, "connected"))
+	standintest.Eventually(t, "the new token is given up", func() bool {
+		return strings.Contains(c.Status().Pending, "rotating: the new connector had no connection")
+	})
+	if got := c.Status(); got.State != "connected" || got.LastError != "" {
+		t.Errorf("%+v", got)
+	}
 	pid := c.Status().PID
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -220,6 +227,48 @@ func TestAKilledConnectorComesBackWithTheTokenItHad(t *testing.T) {
 	if seen := in.Seen(); seen[len(seen)-1].Token != standintest.Token("good") {
 		t.Error("it was started with the token that connects nowhere")
 	}
+}
+
+func TestAChangeIsARotation(t *testing.T) {
+	t.Parallel()
+	in, other := standintest.New(t, standintest.Behaviour{Connections: 4}), standintest.New(t, standintest.Behaviour{Version: "2026.1.0"})
+	c, _, _ := start(t, in, "s")
+	standintest.Eventually(t, "connected", state(c, "connected"))
+	pid := c.Status().PID
+	cfg, _ := c.wanted()
+	cfg.Cloudflared = other.Path
+	c.Change(cfg)
+	standintest.Eventually(t, "the other cloudflared gets no connection", func() bool { return strings.Contains(c.Status().Pending, "the old connector stays") })
+	if got := c.Status(); got.PID != pid || got.State != "connected" || got.Version != "2025.4.0" {
+		t.Errorf("%+v", got)
+	}
+	other.Behave(standintest.Behaviour{Version: "2026.1.0", Connections: 2})
+	cfg.Metrics = free(t)
+	c.Change(cfg)
+	standintest.Eventually(t, "the other one is in use", func() bool { return c.Status().Rotations == 1 })
+	if got := c.Status(); got.Version != "2026.1.0" || got.Connections != 2 || got.Metrics != cfg.Metrics || got.Pending != "" {
+		t.Errorf("%+v", got)
+	}
+	if seen := in.Seen(); seen[len(seen)-1].Event != "end" {
+		t.Error("the old one still runs")
+	}
+
+	// While nothing runs, a change does not wait for the back-off's end.
+	other.Behave(standintest.Behaviour{Exit: 1})
+	_ = syscall.Kill(c.Status().PID, syscall.SIGKILL)
+	standintest.Eventually(t, "it fails again and again", func() bool { return c.Status().Restarts > 2 })
+	cfg.Cloudflared = in.Path
+	c.Change(cfg)
+	standintest.Eventually(t, "the first one is in use", func() bool { return c.Status().Version == "2025.4.0" })
+}
+
+func free(t *testing.T) string {
+	t.Helper()
+	address, err := freePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
 }
 
 // TestARealCloudflared runs the real one, where there is one on PATH, towards an edge that nobody

@@ -110,7 +110,7 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	}
 	d.host = supervise.NewHost()
 	for name, c := range f.Connectors {
-		d.connectors[name] = d.startConnector(name, c)
+		d.connectors[name] = connector.Start(d.connectorConfig(name, c))
 	}
 	d.look(ctx)
 	d.health = &http.Server{
@@ -184,11 +184,11 @@ func (d *Daemon) startPlane(ctx context.Context, cfg Config, given *sockets) err
 	return err // the Agent owns the listeners
 }
 
-func (d *Daemon) startConnector(name string, c agentfile.Connector) *connector.Connector {
-	return connector.Start(connector.Config{
+func (d *Daemon) connectorConfig(name string, c agentfile.Connector) connector.Config {
+	return connector.Config{
 		Name: name, TunnelID: c.TunnelID, Cloudflared: c.Cloudflared, Token: tunneltoken.Of(c), Metrics: c.Metrics,
 		Host: d.host, Log: d.log.Named("connector"),
-	})
+	}
 }
 
 // Addresses are where the plane listens; empty without one.

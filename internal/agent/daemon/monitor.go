@@ -160,12 +160,12 @@ func lookAtConnectors(s *health.Status, connectors map[string]*connector.Connect
 	for _, name := range slices.Sorted(maps.Keys(connectors)) {
 		c := connectors[name].Status()
 		s.Connectors[name] = c
-		check := health.Check{Name: "connector " + name, OK: c.State == "connected", Detail: c.LastError, Warning: c.State == "connected" && c.LastError != ""}
-		if !check.OK && check.Detail == "" {
+		check := health.Check{Name: "connector " + name, OK: c.State == "connected", Detail: c.LastError}
+		switch {
+		case !check.OK && check.Detail == "":
 			check.Detail = fmt.Sprintf("it is %s, without a connection to Cloudflare: see its log lines", c.State)
-		}
-		if check.Warning {
-			check.OK = false
+		case check.OK && c.Pending != "":
+			check.OK, check.Warning, check.Detail = false, true, c.Pending
 		}
 		s.Add(check)
 	}
