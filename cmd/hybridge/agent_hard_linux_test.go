@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,17 +17,6 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/connector/standintest"
 )
 
-// freeAddress is a loopback address that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // serving is an agent with the Worker "api" at an address, under load.
 func serving(t *testing.T, more string) (m *machine, l *load) {
 	t.Helper()
@@ -38,13 +26,6 @@ func serving(t *testing.T, more string) (m *machine, l *load) {
 	m.start()
 	m.deploy("api", "hello")
 	return m, startLoad(t, 2, "http://"+address, "app.example.com", func() *http.Transport { return &http.Transport{} })
-}
-
-func (l *load) unharmed(t *testing.T) {
-	t.Helper()
-	if failed := l.stop(); len(failed) > 0 || l.asked.Load() < 50 {
-		t.Errorf("%d of %d requests failed, the first with %q", len(failed), l.asked.Load(), failed[:min(1, len(failed))])
-	}
 }
 
 func TestAFullDiskRefusesWritesClearlyAndGoesOnServing(t *testing.T) {

@@ -312,15 +312,15 @@ func TestARestartWithSystemdsSocketsRefusesNothing(t *testing.T) {
 	m.stop()
 }
 
-// certificate makes one for app.example.com, signed by itself.
-func certificate(t *testing.T, serial int64) (cert, key string) {
+// certificate makes one for a host name, signed by itself.
+func certificate(t *testing.T, serial int64, name string) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), DNSNames: []string{"app.example.com"},
+		SerialNumber: big.NewInt(serial), DNSNames: []string{name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
@@ -337,7 +337,7 @@ func certificate(t *testing.T, serial int64) (cert, key string) {
 
 func (m *machine) certificate(serial int64) {
 	m.t.Helper()
-	cert, key := certificate(m.t, serial)
+	cert, key := certificate(m.t, serial, "app.example.com")
 	m.write("app.crt", cert)
 	m.write("app.key", key)
 }
