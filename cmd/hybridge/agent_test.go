@@ -312,6 +312,50 @@ func TestARestartWithSystemdsSocketsRefusesNothing(t *testing.T) {
 	m.stop()
 }
 
+// Without a .socket unit nobody queues meanwhile. This measures for how long; the documentation has the figure.
+func TestARestartWithoutThemRefusesForAMoment(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	address := freeAddress(t)
+	m.write("agent.yaml", m.config(fmt.Sprintf(`{ address: "%s" }`, address), ""))
+	m.start()
+	m.deploy("api", "hello")
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	answers := func() bool {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address, nil)
+		req.Host = "app.example.com"
+		resp, err := client.Do(req)
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}
+	var windows []time.Duration
+	for range 3 {
+		if !answers() {
+			t.Fatal("it does not answer before the restart")
+		}
+		done := make(chan time.Duration)
+		go func() {
+			for answers() {
+				time.Sleep(time.Millisecond)
+			}
+			closed := time.Now()
+			for !answers() {
+				time.Sleep(time.Millisecond)
+			}
+			done <- time.Since(closed)
+		}()
+		time.Sleep(50 * time.Millisecond)
+		m.stop()
+		m.start()
+		windows = append(windows, (<-done).Round(time.Millisecond))
+	}
+	t.Logf("refused for %v at three restarts with one Worker", windows)
+	m.stop()
+}
+
 // certificate makes one for a host name, signed by itself.
 func certificate(t *testing.T, serial int64, name string) (cert, key string) {
 	t.Helper()
