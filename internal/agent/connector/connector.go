@@ -55,19 +55,19 @@ type Config struct {
 
 // Status is a Connector as others see it. It holds no secret.
 type Status struct {
-	TunnelID    string `json:"tunnel_id"`
-	State       string `json:"state"` // "starting", "connected", "disconnected", "backing-off", "crash-loop", "stopped"
-	Connections int    `json:"connections"`
-	ConnectorID string `json:"connector_id,omitempty"`
-	Version     string `json:"cloudflared_version,omitempty"`
-	Metrics     string `json:"metrics,omitempty"`
-	PID         int    `json:"pid,omitempty"`
-	Restarts    int    `json:"restarts"`
-	Rotations   int    `json:"rotations"`
-	LastError   string `json:"last_error,omitempty"`
+	TunnelID    string `json:"tunnel_id" jsonschema_description:"The tunnel."`
+	State       string `json:"state" jsonschema_description:"starting, connected, disconnected, backing-off, crash-loop or stopped."`
+	Connections int    `json:"connections" jsonschema_description:"Connections to Cloudflare."`
+	ConnectorID string `json:"connector_id,omitempty" jsonschema_description:"Its id at Cloudflare."`
+	Version     string `json:"cloudflared_version,omitempty" jsonschema_description:"Version of cloudflared."`
+	Metrics     string `json:"metrics,omitempty" jsonschema_description:"Where its metrics are."`
+	PID         int    `json:"pid,omitempty" jsonschema_description:"Its process."`
+	Restarts    int    `json:"restarts" jsonschema_description:"How often it was started again after an end that nobody wanted."`
+	Rotations   int    `json:"rotations" jsonschema_description:"How often another token or configuration came into use."`
+	LastError   string `json:"last_error,omitempty" jsonschema_description:"Why it does not run."`
 	// Pending is why the token or the configuration that is wanted is not in use,
 	// while the connector before goes on.
-	Pending string `json:"pending,omitempty"`
+	Pending string `json:"pending,omitempty" jsonschema_description:"Why the wanted token or configuration is not in use, while the connector before goes on."`
 }
 
 // Connector is a supervised cloudflared. It MUST be stopped.
