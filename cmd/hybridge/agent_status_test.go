@@ -71,7 +71,7 @@ func TestStatusTellsHowTheMachineIs(t *testing.T) {
 		}
 		return s, text, code
 	}
-	standintest.Eventually(t, "ready", func() bool { _, _, code := document(); return code == 0 })
+	standintest.Eventually(t, "ready", func() bool { s, _, code := document(); return code == 0 && len(s.Workers) == 1 })
 	s, text, _ := document()
 	if s.Version != 1 || !s.Ready || s.Region != "fr" || s.Connectors["paris-1"].Connections != 3 || len(s.Workers) != 1 || s.Disk == nil || len(s.Addresses) != 2 {
 		t.Errorf("%s", text)
