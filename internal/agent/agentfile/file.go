@@ -150,6 +150,20 @@ func (f *File) defaults() {
 	}
 }
 
+// SecretFiles are the files with secrets that a connector needs.
+func (c Connector) SecretFiles() (paths []string) {
+	if c.TokenFile != "" {
+		paths = append(paths, c.TokenFile)
+	}
+	if c.TokenFromAPI != nil && c.TokenFromAPI.APITokenFile != "" {
+		paths = append(paths, c.TokenFromAPI.APITokenFile)
+	}
+	for _, s := range c.sops() {
+		paths = append(paths, s.AgeIdentityFile)
+	}
+	return paths
+}
+
 // sops are the SOPS values that a connector names.
 func (c Connector) sops() (out []*SOPSValue) {
 	if c.TokenSOPS != nil {

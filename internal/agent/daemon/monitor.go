@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -191,7 +192,13 @@ func (d *Daemon) lookAtCertificates(s *health.Status, limit time.Duration) {
 // LookAtDisk adds the file system of the data directory.
 func LookAtDisk(s *health.Status, f *agentfile.File) {
 	var st unix.Statfs_t
-	if err := unix.Statfs(f.DataDir, &st); err != nil {
+	at := f.DataDir
+	err := unix.Statfs(at, &st)
+	for errors.Is(err, unix.ENOENT) && at != "/" { // it will be made there
+		at = filepath.Dir(at)
+		err = unix.Statfs(at, &st)
+	}
+	if err != nil {
 		if f.Plane != nil {
 			s.Add(health.Check{Name: "disk", Detail: fmt.Sprintf("looking at %s: %v", f.DataDir, err)})
 		}
