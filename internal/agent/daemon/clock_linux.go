@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,12 +11,17 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/health"
 )
 
+// timesyncd is there once systemd-timesyncd has set the clock (systemd-timesyncd.service(8)).
+const timesyncd = "/run/systemd/timesync/synchronized"
+
 // LookAtClock adds what the kernel knows of the clock.
 func LookAtClock(s *health.Status) {
 	var tx unix.Timex
 	state, err := unix.Adjtimex(&tx)
-	if err != nil {
-		s.Clock.Unknown = true
+	if err != nil { // a unit with ProtectClock= refuses even the question
+		_, err := os.Stat(timesyncd)
+		s.Clock.Synchronised = err == nil
+		s.Clock.Unknown = err != nil
 	} else {
 		unit := 1e6
 		if tx.Status&unix.STA_NANO != 0 {

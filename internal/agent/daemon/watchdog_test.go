@@ -58,7 +58,7 @@ func fed(told <-chan string, d time.Duration) (n int) {
 }
 
 // The watchdog hangs on the loop that looks at everything, not on a timer of its own.
-func TestAHangingLoopStarvesTheWatchdog(t *testing.T) {
+func TestAHangingLoopStarvesTheWatchdog(t *testing.T) { //nolint:paralleltest // it sets the environment
 	dir, err := os.MkdirTemp("", "agent") // a socket below t.TempDir() has too long a path
 	if err != nil {
 		t.Fatal(err)

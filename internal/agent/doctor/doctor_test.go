@@ -230,7 +230,7 @@ func TestLittleMemoryIsAWarning(t *testing.T) {
 	}
 }
 
-func TestSystemdsVersion(t *testing.T) {
+func TestSystemdsVersion(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for _, c := range []struct{ says, want string }{
 		{"systemd 255 (255.4-1ubuntu8)", "version 255"},
 		{"systemd 245 (245.4)", "version 245 is older than 250: it cannot decrypt credentials; use LoadCredential= with a file of mode 0400"},
