@@ -4,6 +4,8 @@ package agentfile
 
 import (
 	"encoding/json"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +145,27 @@ func TestTheSchemaNamesEveryKeyAndRefusesOthers(t *testing.T) {
 	for _, want := range []string{`"additionalProperties":false`, `"connectors"`, `"token_file"`, `"initial_token_file"`, `"disk_free"`, `"$defs"`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the schema lacks %s", want)
+		}
+	}
+}
+
+func TestWhatTheGuideShowsIsValid(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../templates/guides/agent.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(blocks) < 2 {
+		t.Fatalf("it has %d blocks of YAML", len(blocks))
+	}
+	for _, block := range blocks {
+		yaml := block[1]
+		if !strings.Contains(yaml, "format: 1") {
+			yaml = "format: 1\n" + yaml
+		}
+		if _, err := Parse([]byte(yaml), credentials); err != nil {
+			t.Errorf("%v\n%s", err, yaml)
 		}
 	}
 }
