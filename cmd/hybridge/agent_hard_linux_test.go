@@ -3,10 +3,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/connector/standintest"
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/health"
 )
 
 // serving is an agent with the Worker "api" at an address, under load.
@@ -48,6 +51,57 @@ func TestAFullDiskRefusesWritesClearlyAndGoesOnServing(t *testing.T) {
 	if err := unix.Prlimit(m.cmd.Process.Pid, unix.RLIMIT_FSIZE, &before, nil); err != nil {
 		t.Fatal(err)
 	}
+	m.deploy("other", "with space again")
+	l.unharmed(t)
+	m.stop()
+}
+
+// A file system that is really full, and the machine is switched off meanwhile.
+func TestAMachineWithAFullDiskStartsAgain(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	if err := os.Mkdir(m.path("data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", m.path("data"), "tmpfs", 0, "size=8m,mode=0700"); err != nil {
+		t.Skipf("only root can mount a file system: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(m.path("data"), unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	address := freeAddress(t)
+	m.write("agent.yaml", m.config(fmt.Sprintf(`{ address: "%s" }`, address), ""))
+	m.start()
+	m.deploy("api", "hello")
+	fill, err := os.Create(m.path("data/fill"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fill.Close()
+	for err == nil {
+		_, err = fill.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	m.signal(syscall.SIGKILL)
+	_ = m.cmd.Wait()
+	m.start()
+	l := startLoad(t, 2, "http://"+address, "app.example.com", func() *http.Transport { return &http.Transport{} })
+	if status, answer := m.upload("api", "world"); status != http.StatusInsufficientStorage {
+		t.Errorf("%d %s", status, answer)
+	}
+	standintest.Eventually(t, "it is told", func() bool {
+		return slices.ContainsFunc(m.status().Checks, func(c health.Check) bool {
+			return c.Name == "disk" && c.Warning && strings.Contains(c.Detail, "0.0% of the file system")
+		})
+	})
+	if err := os.Remove(m.path("data/fill")); err != nil {
+		t.Fatal(err)
+	}
+	_ = fill.Close()
 	m.deploy("other", "with space again")
 	l.unharmed(t)
 	m.stop()
