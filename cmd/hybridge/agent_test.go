@@ -461,6 +461,12 @@ func TestReloadsAndNewCertificatesDropNoRequest(t *testing.T) {
 
 	// New certificate files are taken over by themselves; broken ones are not.
 	m.write("app.crt", "half a certificate")
+	stale := func() bool {
+		return slices.ContainsFunc(m.status().Checks, func(c health.Check) bool {
+			return c.Name == "certificates" && c.Warning && strings.Contains(c.Detail, "app.crt")
+		})
+	}
+	standintest.Eventually(t, "that it is not in use is told", stale)
 	time.Sleep(700 * time.Millisecond)
 	m.certificate(2)
 	standintest.Eventually(t, "the new certificate is served", func() bool {
@@ -471,10 +477,13 @@ func TestReloadsAndNewCertificatesDropNoRequest(t *testing.T) {
 		defer conn.Close()
 		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64() == 2
 	})
+	standintest.Eventually(t, "all is well again", func() bool { return !stale() })
 	if failed := l.stop(); len(failed) > 0 || l.asked.Load() < 100 {
 		t.Errorf("%d of %d requests failed, the first with %q", len(failed), l.asked.Load(), failed[:min(1, len(failed))])
 	}
-	m.stop()
+	if said := m.stop(); strings.Count(said, "the certificates before stay in use") > 3 {
+		t.Error("the log repeats itself")
+	}
 }
 
 func TestTheTunnelTokenStaysInItsFile(t *testing.T) {

@@ -177,7 +177,11 @@ func (d *Daemon) lookAtCertificates(s *health.Status, limit time.Duration) {
 		if c == nil {
 			continue
 		}
-		for _, cert := range c.list() {
+		list, stale := c.list()
+		if stale != "" {
+			s.Add(health.Check{Name: "certificates", Warning: true, Detail: stale + ": the ones before stay in use"})
+		}
+		for _, cert := range list {
 			s.Certificates = append(s.Certificates, cert)
 			check := health.Check{Name: "certificate " + cert.File, OK: true}
 			if left := time.Until(cert.NotAfter); left < limit {
