@@ -84,6 +84,7 @@ type Plane struct {
 	locks          locks
 	leases         leases
 	connectors     connectors
+	attempts       *attempts
 	tunnelServer   TunnelServer
 	tunnelsMu      sync.Mutex // orders what tunnelServer is told
 
@@ -123,6 +124,7 @@ func New(c Config) (*Plane, error) {
 	if p.now == nil {
 		p.now = time.Now
 	}
+	p.attempts = newAttempts(p.now)
 	for _, callback := range c.Callbacks {
 		r, err := newReceiver(callback)
 		if err != nil {
@@ -158,6 +160,7 @@ func (p *Plane) allRoutes() []route {
 	all = append(all, p.networksRoutes()...)
 	all = append(all, p.vpcRoutes()...)
 	all = append(all, p.zonesRoutes()...)
+	all = append(all, p.tokensRoutes()...)
 	return all
 }
 

@@ -221,6 +221,9 @@ var migrations = [...]string{
 		modified_on INTEGER NOT NULL
 	) STRICT;
 	CREATE INDEX dns_records_name ON dns_records(zone_id, name);`,
+
+	// 4: tokens that end.
+	`ALTER TABLE tokens ADD COLUMN expires_on INTEGER;`,
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
