@@ -174,7 +174,7 @@ func (d *Daemon) startPlane(ctx context.Context, cfg Config, given *sockets) err
 		DataDir: f.DataDir, APIListener: api, IngressListeners: listeners, Hostnames: hostnames(f),
 		Workerd: binary, EgressAllow: f.Plane.AllowEgress, Callbacks: callbacks, Version: cfg.Version, Log: cfg.Log,
 		Prepare: func(ctx context.Context, reg *registry.Registry) error {
-			return ensureInitial(ctx, reg, f.Plane.InitialTokenFile)
+			return ensureInitial(ctx, reg, InitialTokenFile(f))
 		},
 	})
 	return err // the Agent owns the listeners

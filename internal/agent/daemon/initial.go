@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent"
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/agentfile"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 )
@@ -22,14 +23,19 @@ const (
 	initialTokenFile = "initial-token"
 )
 
+// InitialTokenFile is where the first token of a plane is written.
+func InitialTokenFile(f *agentfile.File) string {
+	if path := f.Plane.InitialTokenFile; path != "" {
+		return path
+	}
+	return filepath.Join(f.DataDir, initialTokenFile)
+}
+
 // ensureInitial makes the account and the first token of a plane that has none,
 // and writes the token to path. The file is written before the token works, so
 // that no crash leaves a token that nobody knows. A file that somebody removed
 // later is not written again.
 func ensureInitial(ctx context.Context, reg *registry.Registry, path string) error {
-	if path == "" {
-		path = filepath.Join(reg.Dir(), initialTokenFile)
-	}
 	accounts, err := reg.Accounts(ctx)
 	if err != nil {
 		return err
