@@ -46,6 +46,7 @@ const (
 	codeNoVersions         = 10222
 	codeDeploymentNotFound = 10336
 	codeMethodNotAllowed   = 10405
+	codeDiskFull           = 10507 // ours
 	codeTooManyAttempts    = 10429 // ours
 	codeTokenNotFound      = 1003  // ours
 	codeBadToken           = 1001  // ours: a token that cannot be made

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/upload"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
@@ -136,6 +137,9 @@ func asErrors(err error) Errors {
 	}
 	if one := (*Error)(nil); errors.As(err, &one) {
 		return Errors{one}
+	}
+	if registry.IsFull(err) {
+		return Errors{fail(http.StatusInsufficientStorage, codeDiskFull, "The disk of the plane is full: nothing was changed, and what is deployed goes on serving. Make room in its data directory, then repeat this.")}
 	}
 	if many := (upload.Errors)(nil); errors.As(err, &many) {
 		out := make(Errors, len(many))

@@ -91,7 +91,7 @@ func Open(ctx context.Context, dir string) (_ *Registry, err error) {
 	if r.writer, err = openDatabase(database, 1, "immediate"); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, r.writer); err != nil {
+	if err := migrate(ctx, r.writer, database); err != nil {
 		return nil, err
 	}
 	if r.reader, err = openDatabase(database, readerConnections, "deferred"); err != nil {
