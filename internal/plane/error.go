@@ -31,6 +31,7 @@ const (
 	codeBadParameter       = 10004
 	codeWorkerNotFound     = 10007
 	codeETagMismatch       = 10018
+	codeFull               = 10019 // ours
 	codeInvalid            = 10021
 	codeBadBody            = 10026
 	codeTooLarge           = 10027
@@ -46,7 +47,6 @@ const (
 	codeNoVersions         = 10222
 	codeDeploymentNotFound = 10336
 	codeMethodNotAllowed   = 10405
-	codeDiskFull           = 10507 // ours
 	codeTooManyAttempts    = 10429 // ours
 	codeTokenNotFound      = 1003  // ours
 	codeBadToken           = 1001  // ours: a token that cannot be made

@@ -81,12 +81,12 @@ func onASmallDisk(t *testing.T, dir string) {
 	for n := 0; n < 200 && last.status != 507; n++ {
 		last = try(t, p, "POST", "/workers/workers", fmt.Sprintf(`{"name":"w%d"}`, n))
 	}
-	if last.code() != 10507 || last.header.Get("X-Should-Retry") != "false" {
+	if last.code() != 10019 || last.header.Get("X-Should-Retry") != "false" {
 		t.Errorf("a new Worker on a full disk: %v", last)
 	}
 	big := `export default { fetch() { return new Response("` + strings.Repeat("0123456789", 2000) + `") } }`
-	refused(t, p, 507, 10507, "Make room", "POST", "/workers/workers/api/versions", uploadBody(big, ""))
-	refused(t, p, 507, 10507, "what is deployed goes on serving", "POST", "/workers/workers/api/versions", uploadBody(big+"//2", ""))
+	refused(t, p, 507, 10019, "Make room", "POST", "/workers/workers/api/versions", uploadBody(big, ""))
+	refused(t, p, 507, 10019, "Workers go on serving", "POST", "/workers/workers/api/versions", uploadBody(big+"//2", ""))
 	serves()
 	call(t, p, "GET", "/workers/workers/api", "")
 	call(t, p, "GET", "/workers/workers/api", "", bearer(unused)...) // whose use cannot be noted

@@ -114,6 +114,10 @@ func writeError(w http.ResponseWriter, err error) (status, code int) {
 		list = Errors{{Status: http.StatusInternalServerError, Code: codeInternal, Transient: true,
 			Message: "An unknown error has occurred in the plane; its log has the details."}}
 	}
+	if registry.IsFull(err) {
+		list = Errors{fail(http.StatusInsufficientStorage, codeFull,
+			"The plane's disk is full or refuses writes, and nothing was changed; Workers go on serving. Make room on the machine (\"hybridge doctor\" looks), then repeat.")}
+	}
 	first := list[0]
 	if !first.Transient {
 		w.Header().Set("X-Should-Retry", "false")
@@ -137,9 +141,6 @@ func asErrors(err error) Errors {
 	}
 	if one := (*Error)(nil); errors.As(err, &one) {
 		return Errors{one}
-	}
-	if registry.IsFull(err) {
-		return Errors{fail(http.StatusInsufficientStorage, codeDiskFull, "The disk of the plane is full: nothing was changed, and what is deployed goes on serving. Make room in its data directory, then repeat this.")}
 	}
 	if many := (upload.Errors)(nil); errors.As(err, &many) {
 		out := make(Errors, len(many))
