@@ -21,6 +21,7 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/fleet"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/outbox"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
@@ -66,7 +67,7 @@ type Config struct {
 	// StopWaitUntil is what waitUntil() gets at Close; 0 is DefaultStopWaitUntil.
 	StopWaitUntil time.Duration
 	// Callbacks are told of every change of a rollout.
-	Callbacks []plane.Callback
+	Callbacks []outbox.Receiver
 	Version   string // of this program
 	Log       hclog.Logger
 	// Prepare, if not nil, is called with the registry before any Worker is

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/analytics"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/outbox"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
 )
@@ -27,7 +28,7 @@ type Config struct {
 	Log      hclog.Logger
 	Ingress  Ingress
 	// Callbacks are told of every change of a rollout.
-	Callbacks []Callback
+	Callbacks []outbox.Receiver
 	// Version is that of this program, WorkerdVersion that of the runtime, e.g.
 	// "2026-11-17".
 	Version        string
@@ -75,7 +76,7 @@ type Plane struct {
 	runtime        Runtime
 	log            hclog.Logger
 	ingress        Ingress
-	receivers      []*receiver
+	outbox         *outbox.Outbox
 	version        string
 	workerdVersion string
 	now            func() time.Time
@@ -90,7 +91,7 @@ type Plane struct {
 
 	reconnectPause time.Duration
 
-	restorePatience, mendDelay, rolloutLease, callbackPause time.Duration
+	restorePatience, mendDelay, rolloutLease time.Duration
 
 	brokenMu sync.Mutex
 	broken   map[string]*breakage // by Worker id
@@ -117,7 +118,6 @@ func New(c Config) (*Plane, error) {
 		restorePatience: cmp.Or(c.RestorePatience, DefaultRestorePatience),
 		mendDelay:       cmp.Or(c.MendDelay, DefaultMendDelay),
 		rolloutLease:    cmp.Or(c.RolloutLease, DefaultRolloutLease),
-		callbackPause:   cmp.Or(c.CallbackPause, DefaultCallbackPause),
 		tunnelServer:    c.Tunnels,
 		reconnectPause:  cmp.Or(c.ReconnectPause, DefaultReconnectPause),
 	}
@@ -125,14 +125,11 @@ func New(c Config) (*Plane, error) {
 		p.now = time.Now
 	}
 	p.attempts = newAttempts(p.now)
-	for _, callback := range c.Callbacks {
-		r, err := newReceiver(callback)
-		if err != nil {
-			return nil, fmt.Errorf("making a plane: %w", err)
-		}
-		p.receivers = append(p.receivers, r)
-	}
 	var err error
+	p.outbox, err = outbox.New(outbox.Config{Registry: c.Registry, Receivers: c.Callbacks, Log: c.Log, Pause: c.CallbackPause, Now: p.now})
+	if err != nil {
+		return nil, fmt.Errorf("making a plane: %w", err)
+	}
 	if p.analytics, err = analytics.NewSchema(); err != nil {
 		return nil, fmt.Errorf("making a plane: %w", err)
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/credential"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/health"
 	"github.com/hybridge/terraform-provider-hybridge/internal/gate"
-	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/outbox"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 	"github.com/hybridge/terraform-provider-hybridge/internal/supervise"
@@ -273,7 +273,7 @@ func hostnames(f *agentfile.File) map[string]string {
 	return out
 }
 
-func webhooks(f *agentfile.File) (out []plane.Callback, err error) {
+func webhooks(f *agentfile.File) (out []outbox.Receiver, err error) {
 	for i, w := range f.Alerts.Webhooks {
 		text, err := credential.Read(w.SecretFile)
 		if err != nil {
@@ -283,7 +283,7 @@ func webhooks(f *agentfile.File) (out []plane.Callback, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading alerts.webhooks[%d].secret_file: %w", i, err)
 		}
-		out = append(out, plane.Callback{URL: w.URL, Secret: key})
+		out = append(out, outbox.Receiver{URL: w.URL, Secret: key})
 	}
 	return out, nil
 }

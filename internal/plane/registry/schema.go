@@ -217,4 +217,19 @@ var migrations = [...]string{
 
 	// 4: tokens that end.
 	`ALTER TABLE tokens ADD COLUMN expires_on INTEGER;`,
+
+	// 5: one outbox for everything that is told, and the alerts that stand.
+	`ALTER TABLE callbacks RENAME TO outbox;
+	ALTER TABLE outbox RENAME COLUMN rollout_id TO topic;
+	DROP INDEX callbacks_order;
+	CREATE INDEX outbox_order ON outbox(receiver, topic, seq);
+
+	CREATE TABLE alerts (
+		kind      TEXT NOT NULL,
+		subject   TEXT NOT NULL,
+		id        TEXT NOT NULL UNIQUE,
+		detail    TEXT NOT NULL,
+		raised_on INTEGER NOT NULL,
+		PRIMARY KEY (kind, subject)
+	) STRICT, WITHOUT ROWID;`,
 }
