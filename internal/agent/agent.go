@@ -261,6 +261,9 @@ func (a *Agent) Addresses() Addresses { return a.addrs }
 // Registry is the plane's, for whoever watches that it answers.
 func (a *Agent) Registry() *registry.Registry { return a.reg }
 
+// Plane is what the API serves.
+func (a *Agent) Plane() *plane.Plane { return a.plane }
+
 // Versions are the live versions as their supervisors see them.
 func (a *Agent) Versions() []workerd.VersionState { return a.fleet.States() }
 

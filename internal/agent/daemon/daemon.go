@@ -20,6 +20,7 @@ import (
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/agentfile"
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/alert"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/connector"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/credential"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/health"
@@ -39,6 +40,8 @@ type Config struct {
 	Version string // of this program
 	Getenv  func(string) string
 	Log     hclog.Logger
+	// AlertDelays replace alert.DefaultDelays, in tests.
+	AlertDelays map[string]alert.Delays
 }
 
 // Daemon is a running agent. It MUST be closed.
@@ -51,6 +54,7 @@ type Daemon struct {
 	certs   *certificates
 	apiCert *certificates
 	health  *http.Server
+	alerts  *alerts
 	failed  chan error
 
 	stopMonitor context.CancelFunc
@@ -103,6 +107,9 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	healthListener, err := given.listen(ctx, "health", f.Health.Listen)
 	if err != nil {
 		return nil, err
+	}
+	if d.alerts, err = d.openAlerts(ctx, f, cfg.AlertDelays); err != nil {
+		return nil, errors.Join(err, healthListener.Close())
 	}
 	d.host = supervise.NewHost()
 	for name, c := range f.Connectors {
@@ -231,6 +238,9 @@ func (d *Daemon) Close(ctx context.Context) error {
 		_ = d.health.Close()
 	}
 	d.running.Wait()
+	if d.alerts != nil {
+		errs = append(errs, d.alerts.close())
+	}
 	if d.host != nil {
 		d.host.Close()
 	}

@@ -114,6 +114,7 @@ func (d *Daemon) look(ctx context.Context) {
 	d.lookAtCertificates(&s, time.Duration(f.Alerts.CertificateExpiry))
 	LookAtDisk(&s, f)
 	LookAtClock(&s)
+	d.alerts.look(ctx, &s)
 	s.Settle()
 	s.AsOf = time.Now().UTC()
 	d.mu.Lock()

@@ -30,6 +30,8 @@ type Status struct {
 	Certificates []Certificate               `json:"certificates,omitempty"`
 	Disk         *Disk                       `json:"disk,omitempty"`
 	Clock        Clock                       `json:"clock"`
+	// Alerts are those that stand: raised, and not resolved.
+	Alerts []Alert `json:"alerts,omitempty"`
 	// RestartNeeded are keys of agent.yaml that have changed and need a restart.
 	RestartNeeded []string `json:"restart_needed,omitempty"`
 	// ConfigError is why the last reload kept the configuration before.
@@ -43,6 +45,15 @@ type Check struct {
 	Detail string `json:"detail,omitempty"` // what is wrong and how to mend it
 	// Warning: wrong, and yet everything works.
 	Warning bool `json:"warning,omitempty"`
+}
+
+// Alert is something that is wrong and was told.
+type Alert struct {
+	ID       string    `json:"id"`   // of this time that it is wrong
+	Kind     string    `json:"kind"` // "connector_down", "plane_unhealthy", "crash_loop", "rollout_failed", "certificate_expiry" or "disk_filling"
+	Subject  string    `json:"subject"`
+	Detail   string    `json:"detail"`
+	RaisedOn time.Time `json:"raised_on"`
 }
 
 // Worker is a live version.
