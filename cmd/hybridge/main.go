@@ -90,6 +90,7 @@ Environment:
 		Example: `  hybridge dev                                     # a plane on this machine
   hybridge dev -- terraform apply                  # a plane for the time of one command
   hybridge rollout status --worker api --follow    # what a release is doing
+  hybridge token create ci --permission deploy     # who else may deploy
   hybridge sops check                              # the SOPS files of Workers' secrets`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
