@@ -5,6 +5,7 @@ package tokens
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,6 +89,9 @@ func (r *remote) call(ctx context.Context, method, path string, body, into any) 
 	req.Header.Set("Authorization", "Bearer "+r.token)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := r.client.Do(req)
+	if wrong := (*tls.CertificateVerificationError)(nil); errors.As(err, &wrong) {
+		return fmt.Errorf("asking the plane: %w: set CLOUDFLARE_BASE_URL and CLOUDFLARE_API_TOKEN, with a host that its certificate names", wrong.Err)
+	}
 	if err != nil {
 		return fmt.Errorf("asking the plane: %w: does it run?", err)
 	}

@@ -35,6 +35,9 @@ func migrate(ctx context.Context, db *sql.DB, path string) error {
 	}
 	if have > 0 && have < len(migrations) {
 		if err := backUp(ctx, db, path, have); err != nil {
+			if IsFull(err) {
+				err = fmt.Errorf("%w: make room for a second copy of it", err)
+			}
 			return fmt.Errorf("making a backup before the schema is migrated from version %d to %d, which has not begun: %w", have, len(migrations), err)
 		}
 	}
