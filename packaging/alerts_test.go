@@ -14,8 +14,24 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/alert"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/planetest"
 )
+
+func TestEveryKindOfAlertIsDescribed(t *testing.T) {
+	t.Parallel()
+	text, guide := read(t, "alerts/README.md"), read(t, "../templates/guides/operations.md")
+	for kind, delays := range alert.DefaultDelays {
+		after := map[time.Duration]string{0: "at once", 10 * time.Second: "10 seconds", 30 * time.Second: "30 seconds", time.Minute: "1 minute"}[delays.Raise]
+		described := false
+		for line := range strings.Lines(text) {
+			described = described || strings.HasPrefix(line, "| `"+kind+"` |") && after != "" && strings.HasSuffix(strings.TrimSpace(line), "| "+after+" |")
+		}
+		if !described || !strings.Contains(guide, "`"+kind+"`") {
+			t.Errorf("%s, told after %s, is not described", kind, delays.Raise)
+		}
+	}
+}
 
 // The example of a receiver, on real workerd, takes what the agent signs and nothing else.
 func TestTheReceiverOfAlerts(t *testing.T) {
