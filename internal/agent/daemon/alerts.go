@@ -8,12 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/agentfile"
@@ -40,11 +42,14 @@ type alerts struct {
 	standing []health.Alert
 	before   []plane.Trouble // of the last look that could ask
 	failure  string          // why the last look could not tell
+	// ids are of alerts that the registry could not keep, and that were told without it.
+	ids map[alert.Key]string
 
 	// What belongs to it where there is no plane that has it.
-	own  bool
-	stop context.CancelFunc
-	done sync.WaitGroup
+	own bool
+	ctx context.Context // until close
+	end context.CancelFunc
+	all sync.WaitGroup
 }
 
 // openAlerts opens what alerts are kept in: the plane's registry, or one of its own in the
@@ -53,7 +58,8 @@ func (d *Daemon) openAlerts(ctx context.Context, f *agentfile.File, delays map[s
 	if delays == nil {
 		delays = alert.DefaultDelays
 	}
-	a := &alerts{log: d.log.Named("alert"), region: f.Region, version: d.version, stop: func() {}}
+	a := &alerts{log: d.log.Named("alert"), region: f.Region, version: d.version, ids: map[alert.Key]string{}}
+	a.ctx, a.end = context.WithCancel(context.Background())
 	if a.machine, err = os.Hostname(); err != nil {
 		a.log.Warn("finding the name of this machine", "error", err)
 	}
@@ -63,6 +69,7 @@ func (d *Daemon) openAlerts(ctx context.Context, f *agentfile.File, delays map[s
 		a.reg, a.box, a.troubles = d.agent.Registry(), p.Outbox(), p.Troubles
 	case len(f.Alerts.Webhooks) > 0:
 		if err := a.openOwn(ctx, f); err != nil {
+			a.end()
 			return nil, fmt.Errorf("preparing alerts, which are kept in data_dir: %w", err)
 		}
 	}
@@ -97,16 +104,14 @@ func (a *alerts) openOwn(ctx context.Context, f *agentfile.File) error {
 	if err != nil {
 		return errors.Join(err, a.reg.Close())
 	}
-	running, stop := context.WithCancel(context.Background())
-	a.stop = stop
-	a.done.Go(func() { a.box.Run(running) })
+	a.all.Go(func() { a.box.Run(a.ctx) })
 	return nil
 }
 
 // close ends what is its own. No look may run any more.
 func (a *alerts) close() error {
-	a.stop()
-	a.done.Wait()
+	a.end()
+	a.all.Wait()
 	if a.own {
 		return a.reg.Close()
 	}
@@ -120,15 +125,22 @@ func shown(a registry.Alert) health.Alert {
 // look compares s with what has been told, tells the difference, and adds to s what stands.
 func (a *alerts) look(ctx context.Context, s *health.Status) {
 	raise, resolve := a.tracker.Look(time.Now(), a.problems(ctx, s))
+	maps.DeleteFunc(a.ids, func(k alert.Key, _ string) bool { // what passed by itself meanwhile
+		return !slices.ContainsFunc(raise, func(p alert.Problem) bool { return p.Kind == k.Kind && p.Subject == k.Subject })
+	})
 	var failed error
 	for _, p := range raise {
-		if err := a.raise(ctx, p); err != nil {
-			failed = err
+		// A registry that does not take one takes no other: waiting for each would hold the look up.
+		if failed == nil {
+			failed = a.raise(ctx, p)
+		}
+		if failed != nil && ctx.Err() == nil {
+			a.tellOnce(p)
 		}
 	}
 	for _, k := range resolve {
-		if err := a.resolve(ctx, k); err != nil {
-			failed = err
+		if failed == nil {
+			failed = a.resolve(ctx, k)
 		}
 	}
 	s.Alerts = slices.Clone(a.standing)
@@ -144,8 +156,29 @@ func (a *alerts) look(ctx context.Context, s *health.Status) {
 	}
 }
 
+// tellOnce tells of an alert that the registry cannot keep: that the database does not
+// answer or the disk is full would be told when it is over. It is raised once more when
+// the registry takes it, with the same id.
+func (a *alerts) tellOnce(p alert.Problem) {
+	k := alert.Key{Kind: p.Kind, Subject: p.Subject}
+	if a.ids[k] != "" {
+		return
+	}
+	a.ids[k] = uuid.NewString()
+	of := registry.Alert{ID: a.ids[k], Kind: p.Kind, Subject: p.Subject, Detail: p.Detail, RaisedOn: time.Now().UTC()}
+	body, err := a.body(of, nil)
+	if err != nil {
+		a.log.Error("telling of an alert", "error", err)
+		return
+	}
+	a.log.Warn("raised", "kind", p.Kind, "subject", p.Subject, "detail", p.Detail)
+	a.all.Go(func() {
+		a.box.TellOnce(a.ctx, registry.Message{Topic: of.Topic(), ID: of.MessageID(false), Body: body, CreatedOn: of.RaisedOn})
+	})
+}
+
 func (a *alerts) raise(ctx context.Context, p alert.Problem) error {
-	made := registry.Alert{Kind: p.Kind, Subject: p.Subject, Detail: p.Detail, RaisedOn: time.Now().UTC()}
+	made := registry.Alert{ID: a.ids[alert.Key{Kind: p.Kind, Subject: p.Subject}], Kind: p.Kind, Subject: p.Subject, Detail: p.Detail, RaisedOn: time.Now().UTC()}
 	if a.reg != nil {
 		var err error
 		if made, err = a.reg.RaiseAlert(ctx, made, a.body, a.box.Receivers()); err != nil {
@@ -153,6 +186,7 @@ func (a *alerts) raise(ctx context.Context, p alert.Problem) error {
 		}
 		a.box.Wake()
 	}
+	delete(a.ids, alert.Key{Kind: p.Kind, Subject: p.Subject})
 	a.tracker.Raised(alert.Key{Kind: p.Kind, Subject: p.Subject})
 	a.standing = append(a.standing, shown(made))
 	a.log.Warn("raised", "kind", p.Kind, "subject", p.Subject, "detail", p.Detail)
@@ -210,6 +244,7 @@ func (a *alerts) problems(ctx context.Context, s *health.Status) (list []alert.P
 	add := func(kind, subject, format string, args ...any) {
 		list = append(list, alert.Problem{Kind: kind, Subject: subject, Detail: fmt.Sprintf(format, args...)})
 	}
+	answers := true
 	for name, c := range s.Connectors {
 		if c.State != "connected" {
 			add(alert.ConnectorDown, name, "the connector %s is %s: the tunnel brings nothing to this machine through it; \"hybridge status\" there says more", name, c.State)
@@ -220,6 +255,7 @@ func (a *alerts) problems(ctx context.Context, s *health.Status) (list []alert.P
 		switch {
 		case c.OK:
 		case c.Name == "database":
+			answers = false
 			add(alert.PlaneUnhealthy, c.Name, "the plane's database does not answer")
 		case c.Name == "disk" && s.Disk != nil:
 			add(alert.DiskFilling, s.Disk.Path, "%s", c.Detail)
@@ -228,10 +264,13 @@ func (a *alerts) problems(ctx context.Context, s *health.Status) (list []alert.P
 		}
 	}
 	if a.troubles != nil {
-		asking, cancel := context.WithTimeout(ctx, lookTimeout)
-		defer cancel()
-		if now, err := a.troubles(asking); err == nil {
-			a.before = now // else the database does not answer, which is told by its own
+		// While the database does not answer, what was wrong stays so.
+		if answers {
+			asking, cancel := context.WithTimeout(ctx, lookTimeout)
+			defer cancel()
+			if now, err := a.troubles(asking); err == nil {
+				a.before = now
+			}
 		}
 		for _, t := range a.before {
 			add(kindOfTrouble[t.Kind], strings.TrimSpace(t.Worker+" "+t.Of), "Worker %s: %s", t.Worker, t.Message)

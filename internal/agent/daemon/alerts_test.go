@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -242,6 +243,67 @@ func TestDisksAndFailedRolloutsAreTold(t *testing.T) {
 	}
 }
 
+// A database that takes nothing cannot keep what is to be told of it.
+func TestWhatCannotBeKeptIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	d := &Daemon{log: hclog.NewNullLogger()}
+	a, err := d.openAlerts(t.Context(), s.file("connectors: { a: { tunnel_id: "+standintest.TunnelID+", token_file: DIR/token } }\nalerts: { WEBHOOK }\n"), s.delays)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(s.dir, "data", registry.DatabaseFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(`BEGIN IMMEDIATE`); err != nil {
+		t.Fatal(err)
+	}
+	down := health.Status{Connectors: map[string]connector.Status{"a": {State: "starting"}, "b": {State: "starting"}}}
+	began := time.Now()
+	a.look(t.Context(), &down)
+	a.look(t.Context(), &down)
+	if took := time.Since(began); took > 4*lookTimeout {
+		t.Errorf("two looks took %s", took)
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		s.pager.mu.Lock()
+		n := len(s.pager.heard)
+		s.pager.mu.Unlock()
+		if n == 2 {
+			break
+		}
+	}
+	s.pager.mu.Lock()
+	first := slices.Sorted(slices.Values(s.pager.ids))
+	s.pager.mu.Unlock()
+	if len(first) != 2 || len(down.Alerts) != 0 {
+		t.Fatalf("told %v, standing %v", first, down.Alerts)
+	}
+	// Once it can be kept it is told again, as the same message.
+	if _, err := db.Exec(`ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	a.look(t.Context(), &down)
+	a.look(t.Context(), &down)
+	standintest.Eventually(t, "both are told again", func() bool {
+		s.pager.mu.Lock()
+		defer s.pager.mu.Unlock()
+		return len(s.pager.ids) == 4
+	})
+	s.pager.mu.Lock()
+	again := slices.Sorted(slices.Values(s.pager.ids[2:]))
+	s.pager.mu.Unlock()
+	if diff := cmp.Diff(first, again); diff != "" || len(down.Alerts) != 2 {
+		t.Errorf("standing %v; ids (-first +again):\n%s", down.Alerts, diff)
+	}
+	if err := a.close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // What is wrong, and what each becomes. What a Worker or cloudflared has written is in none.
 func TestWhatIsWrongBecomesWhichAlert(t *testing.T) {
 	t.Parallel()
@@ -256,7 +318,7 @@ func TestWhatIsWrongBecomesWhichAlert(t *testing.T) {
 		Connectors: map[string]connector.Status{"a": {State: "backing-off", LastError: foreign}, "b": {State: "connected", LastError: foreign}},
 		Disk:       &health.Disk{Path: "/var/lib/hybridge"},
 		Checks: []health.Check{
-			{Name: "database"}, {Name: "disk", Warning: true, Detail: "3%"}, {Name: "certificate /etc/a.crt", Warning: true, Detail: "soon"},
+			{Name: "database", OK: true}, {Name: "disk", Warning: true, Detail: "3%"}, {Name: "certificate /etc/a.crt", Warning: true, Detail: "soon"},
 			{Name: "certificate /etc/b.crt", OK: true}, {Name: "connector a", Detail: foreign}, {Name: "clock", Warning: true},
 		},
 	}
@@ -267,13 +329,18 @@ func TestWhatIsWrongBecomesWhichAlert(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	want := []string{"certificate_expiry /etc/a.crt", "connector_down a", "crash_loop api v1", "disk_filling /var/lib/hybridge", "plane_unhealthy database", "plane_unhealthy web", "rollout_failed api r1"}
+	want := []string{"certificate_expiry /etc/a.crt", "connector_down a", "crash_loop api v1", "disk_filling /var/lib/hybridge", "plane_unhealthy web", "rollout_failed api r1"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
-	// While the database does not answer, what was wrong stays so.
+	// While the plane cannot be asked, what was wrong stays so.
 	a.troubles = func(context.Context) ([]plane.Trouble, error) { return nil, errors.New("no answer") }
 	if n := len(a.problems(t.Context(), &s)); n != len(want) {
 		t.Errorf("%d problems, want %d", n, len(want))
+	}
+	s.Checks[0].OK = false
+	a.troubles = func(context.Context) ([]plane.Trouble, error) { t.Error("it is asked nevertheless"); return nil, nil }
+	if n := len(a.problems(t.Context(), &s)); n != len(want)+1 {
+		t.Errorf("%d problems without a database, want %d", n, len(want)+1)
 	}
 }

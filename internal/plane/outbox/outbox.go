@@ -185,6 +185,22 @@ func (o *Outbox) tellOne(ctx context.Context, client *client, r *receiver, m reg
 	return o.reg.RetryMessage(ctx, m.Seq, o.now().Add(pause))
 }
 
+// TellOnce makes one attempt with every receiver, for what the registry cannot keep. m.ID
+// MUST be the one that it gets if it is queued later, so that receivers know it again.
+func (o *Outbox) TellOnce(ctx context.Context, m registry.Message) {
+	client := newClient()
+	defer client.CloseIdleConnections()
+	var running sync.WaitGroup
+	for _, r := range o.receivers {
+		running.Go(func() {
+			if err := client.post(ctx, r, m, o.now()); err != nil {
+				o.log.Error("a callback that cannot be kept failed", "host", r.host, "topic", m.Topic, "error", err)
+			}
+		})
+	}
+	running.Wait()
+}
+
 // pauseAfter is how long is waited after so many attempts that failed before this one. The
 // jitter keeps receivers from being called by everybody at once when they come back.
 func (o *Outbox) pauseAfter(attempts int) time.Duration {

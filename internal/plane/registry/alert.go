@@ -3,6 +3,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -13,11 +14,22 @@ import (
 
 // Alert is something that is wrong, from when it was raised until it is resolved.
 type Alert struct {
-	ID       string // of this time that it is wrong
+	ID       string // of this time that it is wrong; RaiseAlert makes one if it is empty
 	Kind     string
 	Subject  string // what it is about; one alert of a kind and subject stands at a time
 	Detail   string
 	RaisedOn time.Time
+}
+
+// Topic is that of the messages about an alert.
+func (a Alert) Topic() string { return "alert " + a.ID }
+
+// MessageID is that of the message that an alert is raised, or resolved.
+func (a Alert) MessageID(resolved bool) string {
+	if resolved {
+		return a.ID + "-resolved"
+	}
+	return a.ID + "-raised"
 }
 
 // AlertBody makes what receivers are told of an alert; resolved is nil where it is raised.
@@ -32,7 +44,7 @@ func (r *Registry) RaiseAlert(ctx context.Context, a Alert, body AlertBody, rece
 			a = standing
 			return err
 		}
-		a.ID, a.RaisedOn = newID(), r.stamp()
+		a.ID, a.RaisedOn = cmp.Or(a.ID, newID()), r.stamp()
 		if _, err := tx.ExecContext(ctx, `INSERT INTO alerts (kind, subject, id, detail, raised_on) VALUES (?, ?, ?, ?, ?)`, a.Kind, a.Subject, a.ID, a.Detail, a.RaisedOn.UnixMicro()); err != nil {
 			return err
 		}
@@ -60,9 +72,9 @@ func queueAlert(ctx context.Context, tx *sql.Tx, a Alert, resolved *time.Time, b
 	if len(receivers) == 0 {
 		return nil
 	}
-	m := Message{Topic: "alert " + a.ID, ID: a.ID + "-raised", CreatedOn: a.RaisedOn}
+	m := Message{Topic: a.Topic(), ID: a.MessageID(resolved != nil), CreatedOn: a.RaisedOn}
 	if resolved != nil {
-		m.ID, m.CreatedOn = a.ID+"-resolved", *resolved
+		m.CreatedOn = *resolved
 	}
 	var err error
 	if m.Body, err = body(a, resolved); err != nil {
