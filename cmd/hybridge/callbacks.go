@@ -9,12 +9,12 @@ import (
 	"strings"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/gate"
-	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/outbox"
 	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 )
 
 // wantedCallbacks are those of --rollout-callback, with the key of their signatures.
-func (f devFlags) wantedCallbacks() ([]plane.Callback, error) {
+func (f devFlags) wantedCallbacks() ([]outbox.Receiver, error) {
 	switch {
 	case len(f.callbacks) == 0 && f.callbackSecret != "":
 		return nil, usageError("--rollout-callback-secret-file is for --rollout-callback, which names no URL")
@@ -31,13 +31,13 @@ func (f devFlags) wantedCallbacks() ([]plane.Callback, error) {
 	if err != nil {
 		return nil, usageError("%s holds no key for signatures: %w", f.callbackSecret, err)
 	}
-	var out []plane.Callback
+	var out []outbox.Receiver
 	for _, text := range f.callbacks {
 		u, err := url.Parse(text)
 		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
 			return nil, usageError("--rollout-callback must be an https URL without credentials, or an http one of this machine")
 		}
-		out = append(out, plane.Callback{URL: text, Secret: key})
+		out = append(out, outbox.Receiver{URL: text, Secret: key})
 	}
 	return out, nil
 }

@@ -90,6 +90,7 @@ Environment:
 		Example: `  hybridge dev                                     # a plane on this machine
   hybridge dev -- terraform apply                  # a plane for the time of one command
   hybridge rollout status --worker api --follow    # what a release is doing
+  hybridge token create ci --permission deploy     # who else may deploy
   hybridge sops check                              # the SOPS files of Workers' secrets`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -108,6 +109,6 @@ Environment:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(newAgent(p), newDev(p), newDoctor(p), newRollout(p), newSops(p), newStatus(p), newTunnel(p), newVersion(p))
+	root.AddCommand(newAgent(p), newDev(p), newDoctor(p), newRollout(p), newSops(p), newStatus(p), newToken(p), newTunnel(p), newVersion(p))
 	return root
 }

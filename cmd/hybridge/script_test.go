@@ -63,6 +63,7 @@ func TestScripts(t *testing.T) {
 			"carry":    cmdCarry,
 			"doppler":  cmdDoppler,
 			"nowhere":  cmdNowhere,
+			"token":    cmdToken,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -115,6 +116,12 @@ func pidOf(ts *testscript.TestScript, dir string) int {
 		return err
 	})
 	return pid
+}
+
+// cmdToken takes the token in a file for what follows.
+func cmdToken(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1, 1, "token FILE")
+	ts.Setenv("CLOUDFLARE_API_TOKEN", strings.TrimSpace(ts.ReadFile(args[0])))
 }
 
 // cmdSignal sends a signal to the plane in a directory.

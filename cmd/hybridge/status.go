@@ -159,6 +159,12 @@ func writeStatus(out io.Writer, s health.Status) error {
 	for _, v := range s.Workers {
 		fmt.Fprintf(w, "  %s\tversion %s\t%s\t%d restarts\n", v.WorkerID, v.VersionID, v.State, v.Restarts)
 	}
+	if len(s.Alerts) > 0 {
+		fmt.Fprintln(w, "alerts")
+	}
+	for _, a := range s.Alerts {
+		fmt.Fprintf(w, "  %s\t%s\tsince %s\n", a.Kind, a.Subject, a.RaisedOn.Local().Format(time.DateTime))
+	}
 	return w.Flush()
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/origin"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/outbox"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
@@ -71,7 +72,7 @@ type Config struct {
 	// then reach what this machine can.
 	ServeTunnels bool
 	// Callbacks are told of every change of a rollout.
-	Callbacks []plane.Callback
+	Callbacks []outbox.Receiver
 	Version   string // of this program
 	Log       hclog.Logger
 	// Region is where the machine is, in the operator's words; it may be empty.
@@ -276,6 +277,9 @@ func (a *Agent) Addresses() Addresses { return a.addrs }
 
 // Registry is the plane's, for whoever watches that it answers.
 func (a *Agent) Registry() *registry.Registry { return a.reg }
+
+// Plane is what the API serves.
+func (a *Agent) Plane() *plane.Plane { return a.plane }
 
 // Versions are the live versions as their supervisors see them.
 func (a *Agent) Versions() []workerd.VersionState { return a.fleet.States() }

@@ -20,7 +20,6 @@ func TestWhoMayDoWhat(t *testing.T) {
 	reader, logs := p.NewToken(t, "read"), p.NewToken(t, "logs")
 	unknown := strings.Repeat("a", 40)
 
-	bearer := func(token string) []string { return []string{"Authorization", "Bearer " + token} }
 	refused(t, p, 401, 10000, "does not know the API token", "GET", "/workers/workers", "", bearer(unknown)...)
 	refused(t, p, 400, 6003, "Bearer", "GET", "/workers/workers", "", "Authorization", "Basic Zm9v")
 	refused(t, p, 400, 9106, "send an API token", "GET", "/workers/workers", "", "Authorization", "")

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/outbox"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/planetest"
 )
 
@@ -95,7 +95,7 @@ func TestCallbacksAreToldInOrderWhateverHappens(t *testing.T) {
 	l.answer = func(attempt int) int {
 		return map[int]int{1: http.StatusServiceUnavailable, 2: http.StatusFound}[attempt] + map[bool]int{true: http.StatusNoContent}[attempt > 2]
 	}
-	callbacks := []plane.Callback{{URL: l.URL, Secret: []byte(callbackKey)}}
+	callbacks := []outbox.Receiver{{URL: l.URL, Secret: []byte(callbackKey)}}
 	d := newDriver(t, planetest.Options{Callbacks: callbacks})
 	d.begin()
 	d.note(`{"state": "baking", "percentage": 10}`)

@@ -116,7 +116,7 @@ func (p *Plane) commit(ctx context.Context, d registry.Deployment, over string, 
 	}
 	d, _, err := p.reg.CreateRolloutDeployment(ctx, d, over, o.rollout, note)
 	if err == nil {
-		p.wakeCallbacks()
+		p.outbox.Wake()
 	}
 	return d, err
 }

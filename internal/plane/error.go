@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 )
@@ -46,6 +47,10 @@ const (
 	codeNoVersions         = 10222
 	codeDeploymentNotFound = 10336
 	codeMethodNotAllowed   = 10405
+	codeTooManyAttempts    = 10429 // ours
+	codeTokenNotFound      = 1003  // ours
+	codeBadToken           = 1001  // ours: a token that cannot be made
+	codeLastToken          = 19006 // ours
 	codeVersionNotFound    = 100146
 )
 
@@ -58,6 +63,8 @@ type Error struct {
 	// Transient failures may be retried as they are; all others carry
 	// x-should-retry: false, because the SDKs would repeat them for a minute.
 	Transient bool
+	// RetryAfter, if not 0, is when that makes sense.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s [code: %d]", e.Message, e.Code) }

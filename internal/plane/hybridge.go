@@ -74,6 +74,9 @@ type problemJSON struct {
 	Worker    string `json:"worker"`
 	VersionID string `json:"version_id,omitempty"`
 	Message   string `json:"message"`
+
+	starting bool   // it may come up
+	state    string // of the version, where it is about one
 }
 
 // getHealth answers whoever asks, and so says nothing but ok or not.
@@ -123,7 +126,7 @@ func (p *Plane) condition(ctx context.Context, a registry.Account) ([]versionSta
 		switch b := p.broken[w.ID]; {
 		case b == nil:
 		case b.starting:
-			problems = append(problems, problemJSON{WorkerID: w.ID, Worker: w.Name, Message: "The live deployment is being brought up."})
+			problems = append(problems, problemJSON{WorkerID: w.ID, Worker: w.Name, Message: "The live deployment is being brought up.", starting: true})
 		default:
 			// The reason is in the log: it may name files of this machine.
 			problems = append(problems, problemJSON{WorkerID: w.ID, Worker: w.Name, Message: "The live deployment could not be brought up and is tried again; the plane's log says why. If it stays so, deploy another version."})
@@ -144,7 +147,7 @@ func (p *Plane) condition(ctx context.Context, a registry.Account) ([]versionSta
 		}
 		states = append(states, versionStateJSON{WorkerID: s.WorkerID, Worker: name, VersionID: s.VersionID, State: s.State, Restarts: s.Restarts, LastError: s.LastError})
 		if s.State == "backing-off" || s.State == "crash-loop" {
-			problems = append(problems, problemJSON{WorkerID: s.WorkerID, Worker: name, VersionID: s.VersionID,
+			problems = append(problems, problemJSON{WorkerID: s.WorkerID, Worker: name, VersionID: s.VersionID, state: s.State,
 				Message: fmt.Sprintf("The version is in the state %s after %d restarts.", s.State, s.Restarts)})
 		}
 	}

@@ -47,6 +47,9 @@ const (
 	vpcAdmin permission = "Connectivity Directory Admin"
 	dnsRead  permission = "DNS Read"
 	dnsWrite permission = "DNS Write"
+	// tokensWrite makes and revokes tokens. Nobody gives more than they have.
+	tokensRead  permission = "Account API Tokens Read"
+	tokensWrite permission = "Account API Tokens Write"
 )
 
 // whoami is what every client asks for before it does anything.
@@ -65,7 +68,7 @@ var shorthands = map[string][]permission{
 	"audit":   append([]permission{auditRead}, whoami...),
 	"admin": append([]permission{
 		scriptsWrite, routesWrite, tailRead, kvWrite, r2Write, d1Write, queuesWrite,
-		settingsWrite, zoneRead, logsWrite, auditRead, analyticsRead, tunnelWrite, dnsWrite, vpcAdmin,
+		settingsWrite, zoneRead, logsWrite, auditRead, analyticsRead, tunnelWrite, dnsWrite, vpcAdmin, tokensWrite,
 	}, whoami...),
 }
 
@@ -74,6 +77,7 @@ var knownPermissions = []permission{
 	scriptsRead, scriptsWrite, routesRead, routesWrite, tailRead, kvRead, kvWrite, r2Read, r2Write, d1Read, d1Write,
 	queuesRead, queuesWrite, settingsRead, settingsWrite, zoneRead, logsRead, logsWrite, auditRead, analyticsRead, userRead, membershipsRead,
 	tunnelRead, tunnelWrite, dnsRead, dnsWrite, vpcRead, vpcBind, vpcAdmin,
+	tokensRead, tokensWrite,
 }
 
 // ExpandPermissions turns shorthands (deploy, read, tunnels, data, logs, audit, admin) and

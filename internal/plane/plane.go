@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/analytics"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/outbox"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
 )
@@ -27,7 +28,7 @@ type Config struct {
 	Log      hclog.Logger
 	Ingress  Ingress
 	// Callbacks are told of every change of a rollout.
-	Callbacks []Callback
+	Callbacks []outbox.Receiver
 	// Version is that of this program, WorkerdVersion that of the runtime, e.g.
 	// "2026-11-17".
 	Version        string
@@ -97,7 +98,7 @@ type Plane struct {
 	runtime        Runtime
 	log            hclog.Logger
 	ingress        Ingress
-	receivers      []*receiver
+	outbox         *outbox.Outbox
 	version        string
 	workerdVersion string
 	region         string
@@ -108,12 +109,13 @@ type Plane struct {
 	leases         leases
 	connectors     connectors
 	private        PrivateNetwork
+	attempts       *attempts
 	tunnelServer   TunnelServer
 	tunnelsMu      sync.Mutex // orders what tunnelServer is told
 
 	reconnectPause time.Duration
 
-	restorePatience, mendDelay, rolloutLease, callbackPause time.Duration
+	restorePatience, mendDelay, rolloutLease time.Duration
 
 	brokenMu sync.Mutex
 	broken   map[string]*breakage // by Worker id
@@ -140,21 +142,18 @@ func New(c Config) (*Plane, error) {
 		restorePatience: cmp.Or(c.RestorePatience, DefaultRestorePatience),
 		mendDelay:       cmp.Or(c.MendDelay, DefaultMendDelay),
 		rolloutLease:    cmp.Or(c.RolloutLease, DefaultRolloutLease),
-		callbackPause:   cmp.Or(c.CallbackPause, DefaultCallbackPause),
 		private:         c.Private, tunnelServer: c.Tunnels,
 		reconnectPause: cmp.Or(c.ReconnectPause, DefaultReconnectPause),
 	}
 	if p.now == nil {
 		p.now = time.Now
 	}
-	for _, callback := range c.Callbacks {
-		r, err := newReceiver(callback)
-		if err != nil {
-			return nil, fmt.Errorf("making a plane: %w", err)
-		}
-		p.receivers = append(p.receivers, r)
-	}
+	p.attempts = newAttempts(p.now)
 	var err error
+	p.outbox, err = outbox.New(outbox.Config{Registry: c.Registry, Receivers: c.Callbacks, Log: c.Log, Pause: c.CallbackPause, Now: p.now})
+	if err != nil {
+		return nil, fmt.Errorf("making a plane: %w", err)
+	}
 	if p.analytics, err = analytics.NewSchema(); err != nil {
 		return nil, fmt.Errorf("making a plane: %w", err)
 	}
@@ -182,6 +181,7 @@ func (p *Plane) allRoutes() []route {
 	all = append(all, p.networksRoutes()...)
 	all = append(all, p.vpcRoutes()...)
 	all = append(all, p.zonesRoutes()...)
+	all = append(all, p.tokensRoutes()...)
 	return all
 }
 

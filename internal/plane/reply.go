@@ -5,7 +5,9 @@ package plane
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
@@ -119,6 +121,9 @@ func writeError(w http.ResponseWriter, err error) (status, code int) {
 	first := list[0]
 	if !first.Transient {
 		w.Header().Set("X-Should-Retry", "false")
+	}
+	if first.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(first.RetryAfter.Seconds()))))
 	}
 	env := envelope{Errors: make([]any, len(list)), Messages: []any{}}
 	for i, e := range list {

@@ -60,12 +60,10 @@ func (p *Plane) Restore(ctx context.Context) error {
 	}
 	p.brokenMu.Unlock()
 
-	if err := p.reg.ForgetCallbacks(ctx, p.now().Add(-2*callbackGiveUp)); err != nil {
+	if err := p.outbox.Forget(ctx); err != nil {
 		return fmt.Errorf("restoring the plane: %w", err)
 	}
-	for _, r := range p.receivers {
-		p.inBackground(func() { p.tell(r) })
-	}
+	p.inBackground(func() { p.outbox.Run(p.ctx) })
 	if err := p.restoreTunnels(); err != nil {
 		return fmt.Errorf("restoring the plane: %w", err)
 	}

@@ -98,12 +98,9 @@ func (p *Plane) authorize(r *request, to *route) error {
 	if err != nil {
 		return err
 	}
-	t, err := p.reg.Authenticate(r.Context(), text)
-	if errors.Is(err, registry.ErrNotFound) {
-		return fail(http.StatusUnauthorized, codeAuthentication, "Authentication error: this plane does not know the API token.")
-	}
+	t, err := p.authenticate(r.Request, text)
 	if err != nil {
-		return transientIfCancelled(err)
+		return err
 	}
 	r.token = t
 	if asked, ok := r.params["account"]; ok && asked != t.AccountID {
@@ -119,6 +116,31 @@ func (p *Plane) authorize(r *request, to *route) error {
 		return transientIfCancelled(err)
 	}
 	return nil
+}
+
+// authenticate finds whose token text is. Failed attempts are bounded; clients whose token
+// is good never feel that.
+func (p *Plane) authenticate(hr *http.Request, text string) (registry.Token, error) {
+	if wait := p.attempts.wait(hr, text); wait > 0 {
+		return registry.Token{}, &Error{Status: http.StatusTooManyRequests, Code: codeTooManyAttempts, Transient: true, RetryAfter: wait,
+			Message: "Too many failed attempts to authenticate: wait, and check the API token."}
+	}
+	t, err := p.reg.Authenticate(hr.Context(), text)
+	if err == nil && t.Expired(p.now()) {
+		err = registry.ErrTokenExpired
+	}
+	switch {
+	case err == nil:
+		p.attempts.succeeded(text)
+		return t, nil
+	case errors.Is(err, registry.ErrNotFound):
+		p.attempts.failed(hr, text)
+		return registry.Token{}, fail(http.StatusUnauthorized, codeAuthentication, "Authentication error: this plane does not know the API token.")
+	case errors.Is(err, registry.ErrTokenExpired):
+		p.attempts.failed(hr, text)
+		return registry.Token{}, fail(http.StatusUnauthorized, codeAuthentication, "Authentication error: the API token %q expired on %s: make a new one.", t.Name, t.ExpiresOn.Format(time.RFC3339))
+	}
+	return registry.Token{}, transientIfCancelled(err)
 }
 
 // credentials finds the token in an Authorization header, or as a legacy API key.

@@ -141,6 +141,11 @@ DNS Write | DELETE | /zones/{zone}/dns_records/{record}
 DNS Write | PATCH | /zones/{zone}/dns_records/{record}
 DNS Write | POST | /zones/{zone}/dns_records
 DNS Write | PUT | /zones/{zone}/dns_records/{record}
+Account API Tokens Read | GET | /accounts/{account}/tokens
+Account API Tokens Read | GET | /accounts/{account}/tokens/permission_groups
+Account API Tokens Read | GET | /accounts/{account}/tokens/{token}
+Account API Tokens Write | DELETE | /accounts/{account}/tokens/{token}
+Account API Tokens Write | POST | /accounts/{account}/tokens
 any token | GET | /accounts/{account}/tokens/verify
 any token | GET | /user/tokens/verify
 public | GET | /hybridge/v1/health
@@ -180,7 +185,7 @@ func TestShorthandsAreSetsOfCloudflaresGroups(t *testing.T) {
 		"data":    {"D1 Write", "Queues Write", "Workers KV Storage Write", "Workers R2 Storage Write"},
 		"logs":    {"Logs Read", "Workers Tail Read"},
 		"audit":   {"Access: Audit Logs Read"},
-		"admin": {"Access: Audit Logs Read", "Account Analytics Read", "Account Settings Write", "Cloudflare Tunnel Write", "Connectivity Directory Admin", "DNS Write", "D1 Write", "Logs Write", "Queues Write", "Workers KV Storage Write",
+		"admin": {"Access: Audit Logs Read", "Account API Tokens Write", "Account Analytics Read", "Account Settings Write", "Cloudflare Tunnel Write", "Connectivity Directory Admin", "DNS Write", "D1 Write", "Logs Write", "Queues Write", "Workers KV Storage Write",
 			"Workers R2 Storage Write", "Workers Routes Write", "Workers Scripts Write", "Workers Tail Read", "Zone Read"},
 	}
 	if len(want) != len(shorthands) {

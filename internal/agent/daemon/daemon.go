@@ -20,12 +20,13 @@ import (
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/agentfile"
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/alert"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/connector"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/credential"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/health"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/tunneltoken"
 	"github.com/hybridge/terraform-provider-hybridge/internal/gate"
-	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/outbox"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 	"github.com/hybridge/terraform-provider-hybridge/internal/supervise"
@@ -40,6 +41,8 @@ type Config struct {
 	Version string // of this program
 	Getenv  func(string) string
 	Log     hclog.Logger
+	// AlertDelays replace alert.DefaultDelays, in tests.
+	AlertDelays map[string]alert.Delays
 }
 
 // Daemon is a running agent. It MUST be closed.
@@ -54,6 +57,7 @@ type Daemon struct {
 	certs   *certificates
 	apiCert *certificates
 	health  *http.Server
+	alerts  *alerts
 	failed  chan error
 
 	stopMonitor context.CancelFunc
@@ -107,6 +111,9 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	healthListener, err := given.listen(ctx, "health", f.Health.Listen)
 	if err != nil {
 		return nil, err
+	}
+	if d.alerts, err = d.openAlerts(ctx, f, cfg.AlertDelays); err != nil {
+		return nil, errors.Join(err, healthListener.Close())
 	}
 	d.host = supervise.NewHost()
 	for name, c := range f.Connectors {
@@ -235,6 +242,9 @@ func (d *Daemon) Close(ctx context.Context) error {
 		_ = d.health.Close()
 	}
 	d.running.Wait()
+	if d.alerts != nil {
+		errs = append(errs, d.alerts.close())
+	}
 	if d.host != nil {
 		d.host.Close()
 	}
@@ -277,7 +287,7 @@ func hostnames(f *agentfile.File) map[string]string {
 	return out
 }
 
-func webhooks(f *agentfile.File) (out []plane.Callback, err error) {
+func webhooks(f *agentfile.File) (out []outbox.Receiver, err error) {
 	for i, w := range f.Alerts.Webhooks {
 		text, err := credential.Read(w.SecretFile)
 		if err != nil {
@@ -287,7 +297,7 @@ func webhooks(f *agentfile.File) (out []plane.Callback, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading alerts.webhooks[%d].secret_file: %w", i, err)
 		}
-		out = append(out, plane.Callback{URL: w.URL, Secret: key})
+		out = append(out, outbox.Receiver{URL: w.URL, Secret: key})
 	}
 	return out, nil
 }

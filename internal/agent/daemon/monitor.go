@@ -123,6 +123,7 @@ func (d *Daemon) look(ctx context.Context) {
 	}
 	s.Clock.JumpSeconds, s.Clock.JumpedOn = d.clock.jump.Seconds(), d.clock.on
 	LookAtClock(&s)
+	d.alerts.look(ctx, &s)
 	s.Settle()
 	s.AsOf = now.UTC()
 	d.mu.Lock()

@@ -33,6 +33,8 @@ type Status struct {
 	Certificates []Certificate               `json:"certificates,omitempty" jsonschema_description:"Certificates that the agent serves with."`
 	Disk         *Disk                       `json:"disk,omitempty" jsonschema_description:"File system of the data directory."`
 	Clock        Clock                       `json:"clock" jsonschema_description:"What is known of the clock."`
+	// Alerts are those that stand: raised, and not resolved.
+	Alerts []Alert `json:"alerts,omitempty" jsonschema_description:"Alerts that stand: raised, and not resolved."`
 	// RestartNeeded are keys of agent.yaml that have changed and need a restart.
 	RestartNeeded []string `json:"restart_needed,omitempty" jsonschema_description:"Keys of agent.yaml that have changed and need a restart."`
 	// ConfigError is why the last reload kept the configuration before.
@@ -55,6 +57,15 @@ type Check struct {
 	Detail string `json:"detail,omitempty" jsonschema_description:"What is wrong and how to mend it."`
 	// Warning: wrong, and yet everything works.
 	Warning bool `json:"warning,omitempty" jsonschema_description:"Wrong, and yet everything works."`
+}
+
+// Alert is something that is wrong and was told.
+type Alert struct {
+	ID       string    `json:"id" jsonschema_description:"Id of this time that it is wrong."`
+	Kind     string    `json:"kind" jsonschema_description:"connector_down, plane_unhealthy, crash_loop, rollout_failed, certificate_expiry or disk_filling."`
+	Subject  string    `json:"subject" jsonschema_description:"What it is about."`
+	Detail   string    `json:"detail" jsonschema_description:"What is wrong."`
+	RaisedOn time.Time `json:"raised_on" jsonschema_description:"Since when."`
 }
 
 // Worker is a live version.

@@ -25,6 +25,7 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/origin"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/outbox"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 	"github.com/hybridge/terraform-provider-hybridge/internal/workerdtest"
@@ -58,7 +59,7 @@ type Options struct {
 	// Zones are there from the start.
 	Zones []string
 	// Callbacks are told of rollouts.
-	Callbacks []plane.Callback
+	Callbacks []outbox.Receiver
 	// Now is the plane's clock.
 	Now func() time.Time
 }

@@ -57,6 +57,9 @@ func lockExclusive(path string) (*os.File, error) {
 		if err = f.Truncate(0); err == nil {
 			_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 		}
+		if IsFull(err) {
+			err = nil // the number is for people; the lock is ours
+		}
 	} else if errors.Is(err, unix.EWOULDBLOCK) {
 		holder, readErr := io.ReadAll(io.LimitReader(f, 32))
 		if readErr != nil {

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -80,12 +81,23 @@ func (r *Registry) noteRollout(ctx context.Context, tx *sql.Tx, id string, note 
 		if _, err := tx.ExecContext(ctx, `INSERT INTO rollout_events (rollout_id, sequence, at, event) VALUES (?, ?, ?, ?)`, id, changed.Sequence, now.UnixMicro(), string(event)); err != nil {
 			return ro, err
 		}
-		if err := queueCallbacks(ctx, tx, changed, RolloutEvent{changed.Sequence, now, event}, note); err != nil {
+		if err := queueEvent(ctx, tx, changed, RolloutEvent{changed.Sequence, now, event}, note); err != nil {
 			return ro, err
 		}
 	}
 	return changed, oneRow(tx.ExecContext(ctx, `UPDATE rollouts SET worker_name = ?, updated_on = ?, ended_on = ?, taken_on = ?, state = ?, deployment = ?, sequence = ? WHERE id = ?`,
 		changed.Worker, changed.UpdatedOn.UnixMicro(), nullMicros(changed.EndedOn), nullMicros(changed.TakenOn), changed.State, changed.Deployment, changed.Sequence, id))
+}
+
+func queueEvent(ctx context.Context, tx *sql.Tx, ro Rollout, e RolloutEvent, note Note) error {
+	if len(note.Receivers) == 0 {
+		return nil
+	}
+	body, err := note.Callback(ro, e)
+	if err != nil {
+		return err
+	}
+	return queue(ctx, tx, note.Receivers, Message{Topic: ro.ID, ID: fmt.Sprintf("%s-%d", ro.ID, e.Sequence), Body: body, CreatedOn: e.At})
 }
 
 // repeats reports whether the newest event of a rollout says the same.

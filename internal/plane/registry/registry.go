@@ -45,7 +45,8 @@ type Registry struct {
 }
 
 const (
-	databaseFile = "registry.db"
+	// DatabaseFile is there once a plane has run in a directory.
+	DatabaseFile = "registry.db"
 	lockFile     = "registry.lock"
 	keyFile      = "secrets.key"
 	blobDir      = "blobs"
@@ -79,7 +80,7 @@ func Open(ctx context.Context, dir string) (_ *Registry, err error) {
 	if err := makePrivateDir(r.blobs); err != nil {
 		return nil, err
 	}
-	database := filepath.Join(dir, databaseFile)
+	database := filepath.Join(dir, DatabaseFile)
 	_, statErr := os.Lstat(database)
 	if r.keys, err = openKeys(filepath.Join(dir, keyFile), errors.Is(statErr, os.ErrNotExist)); err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func Open(ctx context.Context, dir string) (_ *Registry, err error) {
 	if r.writer, err = openDatabase(database, 1, "immediate"); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, r.writer); err != nil {
+	if err := migrate(ctx, r.writer, database); err != nil {
 		return nil, err
 	}
 	if r.reader, err = openDatabase(database, readerConnections, "deferred"); err != nil {

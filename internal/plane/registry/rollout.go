@@ -123,6 +123,17 @@ func (r *Registry) OpenRollouts(ctx context.Context) ([]Rollout, error) {
 	return r.rollouts(ctx, `r.ended_on IS NULL`)
 }
 
+// LastRollouts are the newest one of each Worker, of all accounts, if it has ended in one
+// of these states.
+func (r *Registry) LastRollouts(ctx context.Context, states ...string) ([]Rollout, error) {
+	list, err := json.Marshal(states)
+	if err != nil {
+		return nil, fmt.Errorf("listing rollouts: %w", err)
+	}
+	return r.rollouts(ctx, `r.ended_on IS NOT NULL AND w.id IS NOT NULL AND r.state IN (SELECT value FROM json_each(?))
+		AND r.rowid = (SELECT n.rowid FROM rollouts n WHERE n.worker_id = r.worker_id ORDER BY n.created_on DESC, n.rowid DESC LIMIT 1)`, string(list))
+}
+
 // Rollouts lists those of an account, newest first; of one Worker if worker, an id or a
 // name, is not empty, and in one state if state is not.
 func (r *Registry) Rollouts(ctx context.Context, accountID, worker, state string, limit int) ([]Rollout, error) {

@@ -2,13 +2,6 @@
 
 package registry
 
-import (
-	"context"
-	"database/sql"
-	"errors"
-	"fmt"
-)
-
 // migrations are applied in order, each in a transaction of its own that also
 // sets user_version to its number. An entry that has been released MUST never
 // change: add another one.
@@ -221,35 +214,22 @@ var migrations = [...]string{
 		modified_on INTEGER NOT NULL
 	) STRICT;
 	CREATE INDEX dns_records_name ON dns_records(zone_id, name);`,
-}
 
-func migrate(ctx context.Context, db *sql.DB) error {
-	var have int
-	if err := db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&have); err != nil {
-		return fmt.Errorf("reading the schema version: %w", err)
-	}
-	if have > len(migrations) {
-		return fmt.Errorf("the registry has schema version %d and this program knows %d: use the newer hybridge that wrote it", have, len(migrations))
-	}
-	for n := have + 1; n <= len(migrations); n++ {
-		if err := applyMigration(ctx, db, n); err != nil {
-			return fmt.Errorf("migrating the schema to version %d: %w", n, err)
-		}
-	}
-	return nil
-}
+	// 4: tokens that end.
+	`ALTER TABLE tokens ADD COLUMN expires_on INTEGER;`,
 
-func applyMigration(ctx context.Context, db *sql.DB, n int) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("beginning: %w", err)
-	}
-	if _, err := tx.ExecContext(ctx, migrations[n-1]); err != nil {
-		return errors.Join(err, rollback(tx))
-	}
-	// A PRAGMA takes no parameters; n is ours.
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, n)); err != nil {
-		return errors.Join(err, rollback(tx))
-	}
-	return tx.Commit()
+	// 5: one outbox for everything that is told, and the alerts that stand.
+	`ALTER TABLE callbacks RENAME TO outbox;
+	ALTER TABLE outbox RENAME COLUMN rollout_id TO topic;
+	DROP INDEX callbacks_order;
+	CREATE INDEX outbox_order ON outbox(receiver, topic, seq);
+
+	CREATE TABLE alerts (
+		kind      TEXT NOT NULL,
+		subject   TEXT NOT NULL,
+		id        TEXT NOT NULL UNIQUE,
+		detail    TEXT NOT NULL,
+		raised_on INTEGER NOT NULL,
+		PRIMARY KEY (kind, subject)
+	) STRICT, WITHOUT ROWID;`,
 }
