@@ -112,7 +112,7 @@ func TestAnHCPRunGetsThePlaneOfItsMachine(t *testing.T) {
 			run(t, tf, "apply", "-no-color", "plan")
 		}
 	}
-	ask(t, tf, question{output: "url", want: "deployed by an agent beside the plane"})
+	ask(t, site, tf, question{output: "url", want: "deployed by an agent beside the plane"})
 	site.destroy(t, tf)
 }
 
