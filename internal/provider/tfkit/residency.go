@@ -177,7 +177,7 @@ func (p *Plane) checkResidency(ctx context.Context, want Residency, strict bool,
 		diags.AddAttributeError(at, "The edge is not within the residency", p.edgePromise(allowed))
 	case is.edge:
 	case is.region == "":
-		diags.AddAttributeError(at, "Plane is nowhere", fmt.Sprintf(
+		diags.AddAttributeError(at, "Nothing says where the plane is", fmt.Sprintf(
 			"%s, but nothing says where %s is. Set %s, and region in the agent.yaml of the plane.", Sentence(only), p, p.regionAttribute()))
 	case !slices.Contains(allowed, is.region):
 		elsewhere(is.region + ", as its agent.yaml says")
