@@ -19,6 +19,10 @@ const (
 	tlsDir      = configDir + "/tls"
 	secretsDir  = configDir + "/credentials"
 	healthToken = "health-token"
+	// Where hybridge agent enroll has them.
+	identityFile = configDir + "/age-identity"
+	sopsFile     = configDir + "/secrets.enc.yaml"
+	identity     = "age-identity"
 )
 
 // program returns where one lies.
@@ -29,11 +33,16 @@ func (in *input1) program(name string) string {
 	return programDir + "/" + name
 }
 
-// secrets names what the agent reads, in order: the tunnels' tokens, the one of readers of
-// the health endpoint, the keys of webhooks' signatures.
+// fromSOPS reports whether the machine needs its SOPS file.
+func (in *input1) fromSOPS() bool { return in.unit.load == loadSOPS && len(in.connectors) > 0 }
+
+// secrets names what the machine is given one by one, in order: the tunnels' tokens, the one of readers
+// of the health endpoint, the keys of webhooks' signatures.
 func (in *input1) secrets() (names []string) {
 	for _, name := range sorted(in.connectors) {
-		names = append(names, tunnelSecret(name))
+		if !in.fromSOPS() {
+			names = append(names, tunnelSecret(name))
+		}
 	}
 	if in.healthNeedsToken() {
 		names = append(names, healthToken)
@@ -89,7 +98,14 @@ func (in *input1) agentYAML() string {
 			line("  %s:", quote(name))
 			line("    tunnel_id: %s", quote(c.tunnelID))
 			line("    cloudflared: %s", quote(in.program("cloudflared")))
-			line("    token_file: %s", quote(in.secretFile(tunnelSecret(name))))
+			if in.fromSOPS() {
+				line("    token_sops:")
+				line("      file: %s", quote(sopsFile))
+				line("      key: %s", quote(tunnelSecret(name)))
+				line("      age_identity_file: %s", quote(in.secretFile(identity)))
+			} else {
+				line("    token_file: %s", quote(in.secretFile(tunnelSecret(name))))
+			}
 			if c.metrics != "" {
 				line("    metrics: %s", quote(c.metrics))
 			}

@@ -29,7 +29,7 @@ var (
 var (
 	architectures = []string{"amd64", "arm64"}
 	logLevels     = []string{"trace", "debug", "info", "warn", "error", "off"}
-	loads         = []string{loadEncrypted, loadPlain, loadFiles}
+	loads         = []string{loadSOPS, loadEncrypted, loadPlain, loadFiles}
 )
 
 // check refuses what the agent would refuse, and what cannot be installed.

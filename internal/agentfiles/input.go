@@ -51,6 +51,9 @@ type unit struct{ load, memoryMax string }
 
 // How secrets come to the agent.
 const (
+	// Tokens of tunnels lie in the machine's SOPS file, which the agent opens with the age identity that
+	// systemd hands it; the rest is as with loadEncrypted.
+	loadSOPS      = "sops"
 	loadEncrypted = "encrypted" // systemd decrypts them (systemd-creds)
 	loadPlain     = "plain"     // systemd reads them from /etc/credstore
 	loadFiles     = "files"     // the agent reads them itself, and again when they change

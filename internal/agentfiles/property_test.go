@@ -20,8 +20,12 @@ import (
 // two, and must not drift apart.
 func TestWhatIsRenderedIsWhatTheAgentReads(t *testing.T) {
 	t.Parallel()
+	knows := knowsSOPS(t)
 	rapid.Check(t, func(t *rapid.T) {
 		in := machines(t)
+		if knows {
+			in["unit"] = map[string]any{"load": rapid.SampledFrom([]string{"sops", "encrypted", "plain", "files"}).Draw(t, "load")}
+		}
 		files, err := agentfiles.Render(in)
 		if err != nil {
 			t.Skip("it was refused") // what is refused wrongly, the other tests would miss

@@ -138,6 +138,7 @@ const agentFilesDescription = "Returns the content of the files that make a Linu
 	"  * `url`: where to download it instead of its maker's releases on GitHub; `{version}` and `{arch}` are replaced. A `.tar.gz` has the program in it, a `.gz` is it.\n" +
 	"  * `path`: where it lies, instead of the three above.\n" +
 	"* `unit`: `memory_max` (e.g. `2G`), and `load`, how secrets come to the agent:\n" +
+	"  * `sops`: tokens of tunnels lie in the machine's SOPS file, under `tunnel-NAME`; the agent opens it with its age identity, which systemd hands it, and again when it changes. The rest as with `encrypted`.\n" +
 	"  * `encrypted` (the default): systemd decrypts `/etc/credstore.encrypted/NAME` with the machine's TPM or host key.\n" +
 	"  * `plain`: systemd reads `/etc/credstore/NAME`.\n" +
 	"  * `files`: the agent reads `/etc/hybridge/credentials/NAME`, and again when it changes, so that a tunnel's token is rotated without a restart."
