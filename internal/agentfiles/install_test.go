@@ -248,6 +248,15 @@ func TestAnImageIsInstalledWithRealTools(t *testing.T) {
 			}
 		}
 	}
+
+	// Once it runs, the machine makes its key and says whom to encrypt for.
+	h.boot()
+	if out := h.installs(in); !strings.Contains(out, "this machine's recipient is age1") {
+		t.Errorf("it says\n%s", out)
+	}
+	if info, err := os.Stat(filepath.Join(h.root, "etc/hybridge/age-identity")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the identity is %v %v", info, err)
+	}
 }
 
 func TestARunningMachineIsBroughtUpToDate(t *testing.T) {
