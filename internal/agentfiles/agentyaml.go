@@ -41,7 +41,7 @@ func (in *input1) fromSOPS() bool { return in.unit.load == loadSOPS && len(in.co
 func (in *input1) secrets() (names []string) {
 	for _, name := range sorted(in.connectors) {
 		if !in.fromSOPS() {
-			names = append(names, tunnelSecret(name))
+			names = append(names, in.connectors[name].secret(name))
 		}
 	}
 	if in.healthNeedsToken() {
@@ -53,7 +53,15 @@ func (in *input1) secrets() (names []string) {
 	return names
 }
 
-func tunnelSecret(name string) string  { return "tunnel-" + name }
+// secret is the name of what the connector called name needs: the tunnel's token, or the API token that
+// gets it.
+func (c connector) secret(name string) string {
+	if c.accountID != "" {
+		return "api-" + name
+	}
+	return "tunnel-" + name
+}
+
 func webhookSecret(name string) string { return "webhook-" + name }
 
 func (in *input1) healthNeedsToken() bool { return in.health != "" && !isUnix(in.health) }
@@ -98,13 +106,15 @@ func (in *input1) agentYAML() string {
 			line("  %s:", quote(name))
 			line("    tunnel_id: %s", quote(c.tunnelID))
 			line("    cloudflared: %s", quote(in.program("cloudflared")))
-			if in.fromSOPS() {
-				line("    token_sops:")
-				line("      file: %s", quote(sopsFile))
-				line("      key: %s", quote(tunnelSecret(name)))
-				line("      age_identity_file: %s", quote(in.secretFile(identity)))
+			if c.accountID == "" {
+				in.writeToken(line, "    ", "token", c.secret(name))
 			} else {
-				line("    token_file: %s", quote(in.secretFile(tunnelSecret(name))))
+				line("    token_from_api:")
+				line("      account_id: %s", quote(c.accountID))
+				if c.baseURL != "" {
+					line("      base_url: %s", quote(c.baseURL))
+				}
+				in.writeToken(line, "      ", "api_token", c.secret(name))
 			}
 			if c.metrics != "" {
 				line("    metrics: %s", quote(c.metrics))
@@ -122,6 +132,18 @@ func (in *input1) agentYAML() string {
 	line("log:")
 	line("  level: %s", quote(in.logLevel))
 	return b.String()
+}
+
+// writeToken says where a connector's secret comes from: key_file, or key_sops.
+func (in *input1) writeToken(line func(string, ...any), indent, key, secret string) {
+	if !in.fromSOPS() {
+		line("%s%s_file: %s", indent, key, quote(in.secretFile(secret)))
+		return
+	}
+	line("%s%s_sops:", indent, key)
+	line("%s  file: %s", indent, quote(sopsFile))
+	line("%s  key: %s", indent, quote(secret))
+	line("%s  age_identity_file: %s", indent, quote(in.secretFile(identity)))
 }
 
 func (i *ingress) write(line func(string, ...any)) {

@@ -122,10 +122,12 @@ connectors:
   "paris-2":
     tunnel_id: "5f1b0c3a-0000-4000-8000-000000000002"
     cloudflared: "/usr/lib/hybridge/cloudflared"
-    token_sops:
-      file: "/etc/hybridge/secrets.enc.yaml"
-      key: "tunnel-paris-2"
-      age_identity_file: "${CREDENTIALS_DIRECTORY}/age-identity"
+    token_from_api:
+      account_id: "0123456789abcdef0123456789abcdef"
+      api_token_sops:
+        file: "/etc/hybridge/secrets.enc.yaml"
+        key: "api-paris-2"
+        age_identity_file: "${CREDENTIALS_DIRECTORY}/age-identity"
 health:
   listen: "127.0.0.1:8790"
   token_file: "${CREDENTIALS_DIRECTORY}/health-token"
