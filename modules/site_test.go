@@ -47,7 +47,6 @@ func build(m *testing.M) int {
 // test may stop it and start it again at the same address.
 type plane struct {
 	t       *testing.T
-	dir     string
 	cfg     agent.Config
 	id      agent.Identity
 	zone    string

@@ -19,6 +19,10 @@ const (
 	tlsDir      = configDir + "/tls"
 	secretsDir  = configDir + "/credentials"
 	healthToken = "health-token"
+	// Where hybridge agent enroll has them.
+	identityFile = configDir + "/age-identity"
+	sopsFile     = configDir + "/secrets.enc.yaml"
+	identity     = "age-identity"
 )
 
 // program returns where one lies.
@@ -29,11 +33,16 @@ func (in *input1) program(name string) string {
 	return programDir + "/" + name
 }
 
-// secrets names what the agent reads, in order: the tunnels' tokens, the one of readers of
-// the health endpoint, the keys of webhooks' signatures.
+// fromSOPS reports whether the machine needs its SOPS file.
+func (in *input1) fromSOPS() bool { return in.unit.load == loadSOPS && len(in.connectors) > 0 }
+
+// secrets names what the machine is given one by one, in order: the tunnels' tokens, the one of readers
+// of the health endpoint, the keys of webhooks' signatures.
 func (in *input1) secrets() (names []string) {
 	for _, name := range sorted(in.connectors) {
-		names = append(names, tunnelSecret(name))
+		if !in.fromSOPS() {
+			names = append(names, in.connectors[name].secret(name))
+		}
 	}
 	if in.healthNeedsToken() {
 		names = append(names, healthToken)
@@ -44,7 +53,15 @@ func (in *input1) secrets() (names []string) {
 	return names
 }
 
-func tunnelSecret(name string) string  { return "tunnel-" + name }
+// secret is the name of what the connector called name needs: the tunnel's token, or the API token that
+// gets it.
+func (c connector) secret(name string) string {
+	if c.accountID != "" {
+		return "api-" + name
+	}
+	return "tunnel-" + name
+}
+
 func webhookSecret(name string) string { return "webhook-" + name }
 
 func (in *input1) healthNeedsToken() bool { return in.health != "" && !isUnix(in.health) }
@@ -89,7 +106,16 @@ func (in *input1) agentYAML() string {
 			line("  %s:", quote(name))
 			line("    tunnel_id: %s", quote(c.tunnelID))
 			line("    cloudflared: %s", quote(in.program("cloudflared")))
-			line("    token_file: %s", quote(in.secretFile(tunnelSecret(name))))
+			if c.accountID == "" {
+				in.writeToken(line, "    ", "token", c.secret(name))
+			} else {
+				line("    token_from_api:")
+				line("      account_id: %s", quote(c.accountID))
+				if c.baseURL != "" {
+					line("      base_url: %s", quote(c.baseURL))
+				}
+				in.writeToken(line, "      ", "api_token", c.secret(name))
+			}
 			if c.metrics != "" {
 				line("    metrics: %s", quote(c.metrics))
 			}
@@ -106,6 +132,18 @@ func (in *input1) agentYAML() string {
 	line("log:")
 	line("  level: %s", quote(in.logLevel))
 	return b.String()
+}
+
+// writeToken says where a connector's secret comes from: key_file, or key_sops.
+func (in *input1) writeToken(line func(string, ...any), indent, key, secret string) {
+	if !in.fromSOPS() {
+		line("%s%s_file: %s", indent, key, quote(in.secretFile(secret)))
+		return
+	}
+	line("%s%s_sops:", indent, key)
+	line("%s  file: %s", indent, quote(sopsFile))
+	line("%s  key: %s", indent, quote(secret))
+	line("%s  age_identity_file: %s", indent, quote(in.secretFile(identity)))
 }
 
 func (i *ingress) write(line func(string, ...any)) {

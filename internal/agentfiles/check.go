@@ -17,6 +17,7 @@ import (
 var (
 	nameForm    = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$`)
 	uuidForm    = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	accountForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
 	hostForm    = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	versionForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}$`)
 	sumForm     = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -29,7 +30,7 @@ var (
 var (
 	architectures = []string{"amd64", "arm64"}
 	logLevels     = []string{"trace", "debug", "info", "warn", "error", "off"}
-	loads         = []string{loadEncrypted, loadPlain, loadFiles}
+	loads         = []string{loadSOPS, loadEncrypted, loadPlain, loadFiles}
 )
 
 // check refuses what the agent would refuse, and what cannot be installed.
@@ -126,6 +127,17 @@ func (in *input1) checkConnectors(d *decoder) {
 		}
 		if !uuidForm.MatchString(c.tunnelID) {
 			d.bad(at+".tunnel_id", "%q is no tunnel's id", c.tunnelID)
+		}
+		if c.accountID != "" && !accountForm.MatchString(c.accountID) {
+			d.bad(at+".account_id", "%q is not 32 lower-case hexadecimal digits", c.accountID)
+		}
+		if c.baseURL != "" {
+			u, err := url.Parse(c.baseURL)
+			if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(net.JoinHostPort(u.Hostname(), "1"))) {
+				d.bad(at+".base_url", "it must be an https URL without credentials, or an http one of this machine")
+			} else if c.accountID == "" {
+				d.bad(at+".base_url", "it is where the token is asked for with account_id: give that too")
+			}
 		}
 		if c.metrics == "" {
 			continue

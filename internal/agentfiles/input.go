@@ -34,7 +34,9 @@ type listener struct {
 	tls     bool
 }
 
-type connector struct{ tunnelID, metrics string }
+// connector is one of a tunnel. With an account the agent asks for the tunnel's token itself, and needs
+// an API token instead.
+type connector struct{ tunnelID, metrics, accountID, baseURL string }
 
 type alerts struct {
 	webhooks                    map[string]string // URL by name
@@ -51,6 +53,9 @@ type unit struct{ load, memoryMax string }
 
 // How secrets come to the agent.
 const (
+	// Tokens of tunnels lie in the machine's SOPS file, which the agent opens with the age identity that
+	// systemd hands it; the rest is as with loadEncrypted.
+	loadSOPS      = "sops"
 	loadEncrypted = "encrypted" // systemd decrypts them (systemd-creds)
 	loadPlain     = "plain"     // systemd reads them from /etc/credstore
 	loadFiles     = "files"     // the agent reads them itself, and again when they change
@@ -75,7 +80,9 @@ func (o *object) input1() *input1 {
 	}
 	in.connectors = map[string]connector{}
 	for name, c := range o.children("connectors") {
-		in.connectors[name] = connector{tunnelID: c.text("tunnel_id", ""), metrics: c.optional("metrics")}
+		in.connectors[name] = connector{
+			tunnelID: c.text("tunnel_id", ""), metrics: c.optional("metrics"), accountID: c.optional("account_id"), baseURL: c.optional("base_url"),
+		}
 		c.end()
 	}
 	if h := o.child("health"); h != nil {

@@ -7,8 +7,12 @@ import (
 	"strings"
 )
 
-//go:embed format1/install.sh
-var installText string
+var (
+	//go:embed format1/install.sh
+	installText string
+	//go:embed format1/enrol.sh
+	enrolText string // what a machine with a SOPS file does besides
+)
 
 // heredocEnd ends texts within the script. No file has such a line: names cannot
 // have capitals, and the texts of a format do not have it.
@@ -69,6 +73,11 @@ fi`
 		socket = `place "$work/` + Socket + `" "$root/etc/systemd/system/` + Socket + `" 0644 && ports=1`
 	}
 	text := installText
+	if in.fromSOPS() {
+		text = strings.Replace(text, "missing=\n", enrolText+"missing=\n", 1)
+		// It has enrolled already.
+		text = strings.Replace(text, "	\"$hybridge\" agent enroll --key \"$root@CONFIGDIR@/age-identity\" --secrets \"$root@CONFIGDIR@/secrets.enc.yaml\" || :\n", "", 1)
+	}
 	if len(secrets) == 0 {
 		text = cut(text, "missing=\n", "if [ -n \"$ports\" ]")
 	}

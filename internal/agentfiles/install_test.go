@@ -248,6 +248,15 @@ func TestAnImageIsInstalledWithRealTools(t *testing.T) {
 			}
 		}
 	}
+
+	// Once it runs, the machine makes its key and says whom to encrypt for.
+	h.boot()
+	if out := h.installs(in); !strings.Contains(out, "this machine's recipient is age1") {
+		t.Errorf("it says\n%s", out)
+	}
+	if info, err := os.Stat(filepath.Join(h.root, "etc/hybridge/age-identity")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the identity is %v %v", info, err)
+	}
 }
 
 func TestARunningMachineIsBroughtUpToDate(t *testing.T) {
@@ -439,5 +448,40 @@ func TestFilesInsteadOfCredentials(t *testing.T) {
 	}
 	if !strings.Contains(h.file("etc/hybridge/agent.yaml"), `token_file: "/etc/hybridge/credentials/tunnel-paris-1"`) {
 		t.Error("the agent reads another file")
+	}
+}
+
+// The machine makes its key; the file that is encrypted for it is all that is brought.
+func TestAMachineWithASOPSFileStartsOnceItIsThere(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.boot()
+	in := h.release("1.0.0", accepting)
+	in["unit"] = map[string]any{"load": "sops"}
+	out := h.installs(in)
+	for _, want := range []string{"hybridge agent enroll --key " + h.root + "/etc/hybridge/age-identity", "the SOPS file is not on this machine yet", "sudo install -m 0640 -g hybridge /dev/stdin /etc/hybridge/secrets.enc.yaml"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+	if told := h.told(); strings.Contains(told, "restart") {
+		t.Errorf("it starts without its file:\n%s", told)
+	}
+	if err := os.WriteFile(filepath.Join(h.root, "etc/hybridge/secrets.enc.yaml"), []byte("tunnel-paris-1: ENC[...]"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	h.installs(in)
+	if told := h.told(); !strings.HasSuffix(told, "restart hybridge-agent.service\n") {
+		t.Errorf("with its file, systemd was told\n%s", told)
+	}
+
+	// A file that is for another machine is told, and stops nothing that runs.
+	refusing := h.release("1.0.1", []byte("#!/bin/sh\n[ \"$2\" = check ] || { echo it does not open; exit 1; }\n"))
+	refusing["unit"] = in["unit"]
+	if out, err := h.install(refusing); err == nil || !strings.Contains(out, "it does not open") || !strings.Contains(out, "bring another") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if told := h.told(); strings.Contains(told, "restart") {
+		t.Errorf("it was restarted:\n%s", told)
 	}
 }

@@ -20,8 +20,12 @@ import (
 // two, and must not drift apart.
 func TestWhatIsRenderedIsWhatTheAgentReads(t *testing.T) {
 	t.Parallel()
+	knows := knowsSOPS(t)
 	rapid.Check(t, func(t *rapid.T) {
-		in := machines(t)
+		in := machines(t, knows)
+		if knows {
+			in["unit"] = map[string]any{"load": rapid.SampledFrom([]string{"sops", "encrypted", "plain", "files"}).Draw(t, "load")}
+		}
 		files, err := agentfiles.Render(in)
 		if err != nil {
 			t.Skip("it was refused") // what is refused wrongly, the other tests would miss
@@ -58,7 +62,7 @@ func TestWhatIsRenderedIsWhatTheAgentReads(t *testing.T) {
 }
 
 // machines draws inputs of which most are valid. Names are such as YAML reads as something else.
-func machines(t *rapid.T) map[string]any {
+func machines(t *rapid.T, knows bool) map[string]any {
 	name := rapid.OneOf(rapid.StringMatching(`[a-z0-9]([a-z0-9_-]{0,8}[a-z0-9])?`), rapid.SampledFrom([]string{"null", "true", "no", "1e3", "0x10", "12", "on", "y"}))
 	address := rapid.SampledFrom([]string{"127.0.0.1:8787", "127.0.0.2:1", "[::1]:8080", "0.0.0.0:443", ":8443", "unix:///run/hybridge/x.sock", "localhost:80"})
 	odd := func(t *rapid.T, label string) bool { return rapid.IntRange(0, 19).Draw(t, label) == 0 }
@@ -93,6 +97,9 @@ func machines(t *rapid.T) map[string]any {
 		connectors := map[string]any{}
 		for _, one := range rapid.SliceOfNDistinct(name, 1, 3, rapid.ID).Draw(t, "connectors' names") {
 			c := map[string]any{"tunnel_id": rapid.StringMatching(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`).Draw(t, "tunnel")}
+			if knows && rapid.Bool().Draw(t, "asks for its token") {
+				c["account_id"] = rapid.StringMatching(`[0-9a-f]{32}`).Draw(t, "account")
+			}
 			if odd(t, "metrics") {
 				c["metrics"] = address.Draw(t, "metrics' address")
 			}
@@ -121,7 +128,7 @@ func machines(t *rapid.T) map[string]any {
 func TestTheScriptCarriesTheFilesAsTheyAre(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		files, err := agentfiles.Render(machines(t))
+		files, err := agentfiles.Render(machines(t, true))
 		if err != nil {
 			t.Skip("it was refused")
 		}

@@ -18,6 +18,9 @@ func (in *input1) service() string {
 	if in.ingress != nil {
 		socket = "Requires=" + Socket + "\nAfter=" + Socket + "\n"
 	}
+	if in.fromSOPS() {
+		load = "LoadCredential=" + identity + ":" + identityFile + "\n"
+	}
 	if in.unit.load != loadFiles {
 		for _, name := range in.secrets() {
 			load += in.loadDirective() + "=" + name + ":" + in.store() + "/" + name + "\n"

@@ -114,7 +114,7 @@ const agentFilesDescription = "Returns the content of the files that make a Linu
 	"| `hybridge-agent.socket` | holds the ports of the ingress open while the agent restarts; only with `ingress` |\n\n" +
 	"The bytes depend on the argument alone, never on the provider's version: an upgrade does not change the user data of machines, and so does not replace them. " +
 	"What a format renders stays as it is; a later format is chosen by its number.\n\n" +
-	"No file holds a secret, and no attribute takes one. Each secret has a name, under which the machine is given it apart from Terraform: `tunnel-NAME` for a connector, `health-token`, " +
+	"No file holds a secret, and no attribute takes one. Each secret has a name, under which the machine is given it apart from Terraform: `tunnel-NAME` for a connector (or `api-NAME`), `health-token`, " +
 	"`webhook-NAME`. `install.sh` says which are missing and how to bring them, and the guide _A machine of your own_ shows it from a SOPS file.\n\n" +
 	"The attributes, laid out as in `agent.yaml`:\n\n" +
 	"* `format` (required): `1`.\n" +
@@ -128,6 +128,8 @@ const agentFilesDescription = "Returns the content of the files that make a Linu
 	"  * `zones`: host names with their Workers by zone: `{ \"example.com\" = { \"app.example.com\" = \"api\" } }`.\n" +
 	"* `connectors`: connectors of tunnels by name.\n" +
 	"  * `tunnel_id` (required).\n" +
+	"  * `account_id`: account of the tunnel. With it the agent asks the API for the tunnel's token itself, with the API token `api-NAME` that may write tunnels, and notices a rotation within a minute. Default: it is given the token as `tunnel-NAME`.\n" +
+	"  * `base_url`: API of the plane that has the tunnel; with `account_id`. Default: Cloudflare's.\n" +
 	"  * `metrics`: loopback address and port of cloudflared's metrics. Default: a free port.\n" +
 	"* `health`: `listen`, where the health endpoint listens: a unix socket (the default) or a loopback address and port, which needs the secret `health-token`.\n" +
 	"* `alerts`: `webhooks` (URLs by name), `certificate_expiry` (e.g. `336h`), `disk_free` (e.g. `10%`).\n" +
@@ -138,6 +140,7 @@ const agentFilesDescription = "Returns the content of the files that make a Linu
 	"  * `url`: where to download it instead of its maker's releases on GitHub; `{version}` and `{arch}` are replaced. A `.tar.gz` has the program in it, a `.gz` is it.\n" +
 	"  * `path`: where it lies, instead of the three above.\n" +
 	"* `unit`: `memory_max` (e.g. `2G`), and `load`, how secrets come to the agent:\n" +
+	"  * `sops`: tokens of tunnels lie in the machine's SOPS file, under `tunnel-NAME` or `api-NAME`; the agent opens it with its age identity, which systemd hands it, and again when it changes. The rest as with `encrypted`.\n" +
 	"  * `encrypted` (the default): systemd decrypts `/etc/credstore.encrypted/NAME` with the machine's TPM or host key.\n" +
 	"  * `plain`: systemd reads `/etc/credstore/NAME`.\n" +
 	"  * `files`: the agent reads `/etc/hybridge/credentials/NAME`, and again when it changes, so that a tunnel's token is rotated without a restart."

@@ -131,7 +131,6 @@ LockPersonality=yes
 NoNewPrivileges=yes
 PrivateDevices=yes
 PrivateTmp=yes
-ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHome=yes
 ProtectHostname=yes
@@ -149,6 +148,8 @@ SystemCallArchitectures=native
 SystemCallErrorNumber=EPERM
 SystemCallFilter=@system-service @pkey
 SystemCallFilter=~@privileged
+# The agent asks the kernel whether its clock is right; without a capability it cannot set it.
+SystemCallFilter=adjtimex clock_adjtime
 
 [Install]
 WantedBy=multi-user.target
