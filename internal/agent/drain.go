@@ -58,7 +58,7 @@ func (c *connection) warm(stopped time.Time, limit time.Duration) bool {
 type drainKey struct{}
 
 func newDrain() *drain {
-	return &drain{conns: map[net.Conn]*connection{}, entered: make(chan struct{})}
+	return &drain{limit: freshLimit, warmFor: warmFor, conns: map[net.Conn]*connection{}, entered: make(chan struct{})}
 }
 
 // attach makes s and ln the drain's. It is called before s serves the listener that it returns.
