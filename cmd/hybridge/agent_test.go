@@ -332,6 +332,36 @@ func TestARestartWithSystemdsSocketsRefusesNothing(t *testing.T) {
 	m.stop()
 }
 
+func TestWhatArrivesWhileNothingRunsIsAnswered(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	address, file := handedOver(t)
+	m.write("agent.yaml", m.config(fmt.Sprintf(`{ address: "%s" }`, address), ""))
+	m.start(file)
+	m.deploy("api", "hello")
+	m.signal(syscall.SIGKILL)
+	_ = m.cmd.Wait()
+	answered := make(chan string, 1)
+	go func() {
+		req, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://"+address, strings.NewReader("body"))
+		req.Host = "app.example.com"
+		resp, err := (&http.Client{Transport: &http.Transport{}, Timeout: patience}).Do(req)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(resp.Body)
+		answered <- string(text)
+	}()
+	time.Sleep(200 * time.Millisecond) // it waits in the kernel
+	m.start(file)
+	if got := <-answered; got != "hello" {
+		t.Errorf("it was answered with %q", got)
+	}
+	m.stop()
+}
+
 // Without a .socket unit nobody queues meanwhile. This measures for how long; the documentation has the figure.
 func TestARestartWithoutThemRefusesForAMoment(t *testing.T) {
 	t.Parallel()

@@ -29,6 +29,8 @@ const drainPoll = 5 * time.Millisecond
 // are still accepted; then it stops accepting, and returns when each accepted connection has brought a
 // request or is gone.
 type drain struct {
+	limit, warmFor time.Duration // freshLimit and warmFor, outside tests
+
 	mu       sync.Mutex
 	stopping bool // each answer ends its connection
 	refusing bool // nothing more is accepted
@@ -40,13 +42,23 @@ type drain struct {
 type connection struct {
 	fresh bool      // without a request so far
 	http2 bool      // has an end of its own (GOAWAY), which loses nothing
+	told  bool      // its answer says that it ends
 	idle  time.Time // since when; zero while it has a request
+}
+
+// warm reports whether another request is expected on it that could be lost.
+func (c *connection) warm(stopped time.Time, limit time.Duration) bool {
+	since := c.idle
+	if since.IsZero() {
+		since = stopped // its answer, which says nothing, is on its way
+	}
+	return !c.fresh && !c.http2 && !c.told && time.Since(since) < limit
 }
 
 type drainKey struct{}
 
 func newDrain() *drain {
-	return &drain{conns: map[net.Conn]*connection{}, entered: make(chan struct{})}
+	return &drain{limit: freshLimit, warmFor: warmFor, conns: map[net.Conn]*connection{}, entered: make(chan struct{})}
 }
 
 // attach makes s and ln the drain's. It is called before s serves the listener that it returns.
@@ -86,7 +98,7 @@ func (d *drain) begun(c net.Conn, protocol int) (stopping bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if open := d.conns[c]; open != nil {
-		open.fresh, open.http2 = false, protocol == 2
+		open.fresh, open.http2, open.told = false, protocol == 2, d.stopping
 	}
 	return d.stopping
 }
@@ -117,14 +129,13 @@ func (d *drain) none(ctx context.Context, so func(*connection) bool) {
 }
 
 func (d *drain) quiesce(ctx context.Context, ln *drainListener) {
-	ctx, cancel := context.WithTimeout(ctx, freshLimit)
+	ctx, cancel := context.WithTimeout(ctx, d.limit)
 	defer cancel()
 	d.mu.Lock()
 	d.stopping = true
 	d.mu.Unlock()
-	d.none(ctx, func(c *connection) bool {
-		return !c.fresh && !c.http2 && !c.idle.IsZero() && time.Since(c.idle) < warmFor
-	})
+	stopped := time.Now()
+	d.none(ctx, func(c *connection) bool { return c.warm(stopped, d.warmFor) })
 	d.mu.Lock()
 	d.refusing = true
 	d.mu.Unlock()
