@@ -71,7 +71,7 @@ func connectAgent(ctx context.Context, file *agentfile.File, token, account stri
 		if err != nil {
 			return nil, fmt.Errorf("the agent runs, and its initial token cannot be used: %w: set CLOUDFLARE_API_TOKEN to a token that can make others", err)
 		}
-		token = string(text)
+		token, account = string(text), "" // its own
 	}
 	base := file.Plane.API.Listen
 	if !agentfile.IsUnix(base) {

@@ -26,8 +26,8 @@ type directory struct {
 }
 
 // OpenDirectory opens the data directory of a plane that has run before. While the plane
-// runs, that gives a *registry.InUseError. accountID may be empty where there is one
-// account only. What is done is noted in log.
+// runs, that gives a *registry.InUseError. accountID says which
+// account, where there are several. What is done is noted in log.
 func OpenDirectory(ctx context.Context, dir, accountID string, log hclog.Logger) (Keeper, error) {
 	// Opening would make one.
 	if _, err := os.Stat(filepath.Join(dir, registry.DatabaseFile)); errors.Is(err, fs.ErrNotExist) {
@@ -55,12 +55,12 @@ func (d *directory) findAccount(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
+	case len(accounts) == 1: // whatever another plane's environment says
+		d.account = accounts[0].ID
 	case d.account != "":
 		if _, err := d.reg.Account(ctx, d.account); err != nil {
 			return err
 		}
-	case len(accounts) == 1:
-		d.account = accounts[0].ID
 	case len(accounts) == 0:
 		return fmt.Errorf("the plane in %s has no account yet: start it once", d.reg.Dir())
 	default:
