@@ -45,7 +45,7 @@ func (f *tokenFlags) keeper(ctx context.Context, p process) (tokens.Keeper, erro
 	if path == "" {
 		path = defaultAgentFile
 	}
-	file, err := readAgentFile(p, path)
+	file, err := readAgentFile(onMachine(p), path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, usageError("no plane is known: name it with --config or --data, or set CLOUDFLARE_BASE_URL and CLOUDFLARE_API_TOKEN (%s is not there)", path)
 	}
