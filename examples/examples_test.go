@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,7 +56,8 @@ func build(m *testing.M) int {
 
 // question is a request to a Worker and the answer that it has to give.
 type question struct {
-	output string // the output that holds the URL
+	output string // the output that holds the URL; empty: the plane's ingress
+	host   string // Host header; empty: as the URL has it
 	path   string // appended to it
 	method string // GET if empty
 	body   string
@@ -69,6 +72,7 @@ type example struct {
 	questions []question
 	outputs   map[string]string // regular expressions of outputs
 	sealed    map[string]string // what secrets.enc.yaml holds
+	backend   bool              // needs a private service at the port in var.port, which answers "prices"
 }
 
 const uuid = `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`
@@ -136,6 +140,26 @@ var examples = map[string]example{
 	"ephemeral-resources/hybridge_sops_file": {
 		sealed: secrets, // its preconditions look at the values
 	},
+	"resources/hybridge_tunnel": {
+		questions: []question{
+			{host: "hello.example.com", want: "<!doctype html>\n<title>Hello, world</title>\n<h1>The tunnel works</h1>\n<p>A rule with the service hello_world answered.</p>\n"},
+			{host: "db.example.com", path: "elsewhere", status: 404},
+		},
+		outputs: map[string]string{"cname": `^[0-9a-f-]{36}\.cfargotunnel\.com$`},
+	},
+	"resources/hybridge_tunnel_connected": {},
+	"resources/hybridge_tunnel_hostname": {
+		questions: []question{{host: "app.example.com", want: "<!doctype html>\n<title>Hello, world</title>\n<h1>The tunnel works</h1>\n<p>A rule with the service hello_world answered.</p>\n"}},
+	},
+	"resources/hybridge_tunnel_route":           {},
+	"resources/hybridge_tunnel_virtual_network": {},
+	"resources/hybridge_vpc_service": {
+		backend:   true,
+		questions: []question{{output: "url", want: "prices"}},
+	},
+	"data-sources/hybridge_zone":                {outputs: map[string]string{"zone_id": `^[0-9a-f]{32}$`}},
+	"data-sources/hybridge_tunnel_health":       {},
+	"ephemeral-resources/hybridge_tunnel_token": {},
 	"functions/sops_fingerprint": {
 		sealed:  secrets,
 		outputs: map[string]string{"fingerprint": digest, "whole_file": digest},
@@ -161,7 +185,7 @@ func TestEveryDirectoryIsApplied(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if path == "actions" { // they need a newer CLI: TestActionsAreWellFormed
+		if path == "actions" || path == "list-resources" { // they need a newer CLI: TestActionsAreWellFormed, and tests of the protocol
 			return filepath.SkipDir
 		}
 		if entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".terraform") {
@@ -240,13 +264,16 @@ func TestExamples(t *testing.T) {
 			if e.seed != "" {
 				site.apply(t, site.configuration(t, e.seed, nil))
 			}
+			if e.backend {
+				e.variables = map[string]string{"port": prices(t)}
+			}
 			tf := site.configuration(t, dir, e.variables)
 			if e.sealed != nil {
 				seal(t, tf, site, e.sealed)
 			}
 			site.apply(t, tf)
 			for _, q := range e.questions {
-				ask(t, tf, q)
+				ask(t, site, tf, q)
 			}
 			for name, pattern := range e.outputs {
 				if got := output(t, tf, name); !regexp.MustCompile(pattern).MatchString(got) {
@@ -389,7 +416,15 @@ func output(t *testing.T, tf *stage.Terraform, name string) string {
 	return value
 }
 
-func ask(t *testing.T, tf *stage.Terraform, q question) {
+// prices is a private service on this machine, and its port.
+func prices(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "prices") }))
+	t.Cleanup(s.Close)
+	return s.URL[strings.LastIndex(s.URL, ":")+1:]
+}
+
+func ask(t *testing.T, site *site, tf *stage.Terraform, q question) {
 	t.Helper()
 	method, status := q.method, q.status
 	if method == "" {
@@ -398,8 +433,12 @@ func ask(t *testing.T, tf *stage.Terraform, q question) {
 	if status == 0 {
 		status = 200
 	}
-	url := strings.TrimSuffix(output(t, tf, q.output), "/") + "/" + q.path
-	answer, err := stage.Ask(t.Context(), method, url, q.body)
+	base := site.plane.Env()["HYBRIDGE_INGRESS_URL"]
+	if q.output != "" {
+		base = output(t, tf, q.output)
+	}
+	url := strings.TrimSuffix(base, "/") + "/" + q.path
+	answer, err := stage.AskHost(t.Context(), method, url, q.host, q.body)
 	if err != nil {
 		t.Fatal(err)
 	}

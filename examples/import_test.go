@@ -19,14 +19,19 @@ import (
 // replaced by the real ones.
 func TestImportExamples(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"hybridge_worker", "hybridge_worker_version", "hybridge_worker_deployment"} {
+	for kind, name := range map[string]string{
+		"hybridge_worker": "api", "hybridge_worker_version": "api", "hybridge_worker_deployment": "api",
+		"hybridge_tunnel": "vps", "hybridge_tunnel_connected": "vps", "hybridge_tunnel_hostname": "app", "hybridge_tunnel_route": "lan",
+		"hybridge_tunnel_virtual_network": "customer", "hybridge_vpc_service": "api",
+	} {
+		address := kind + "." + name
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			site := newSite(t)
 			dir := filepath.Join("resources", kind)
 			tf := site.configuration(t, dir, nil)
 			site.apply(t, tf)
-			ids := realIDs(t, tf, site, kind+".api")
+			ids := realIDs(t, tf, site, address)
 
 			t.Run("command", func(t *testing.T) {
 				command := ids.Replace(read(t, filepath.Join(dir, "import.sh")))
@@ -34,20 +39,20 @@ func TestImportExamples(t *testing.T) {
 				if args == nil {
 					t.Fatalf("import.sh has no line `terraform import ...`:\n%s", command)
 				}
-				run(t, tf, "state", "rm", kind+".api")
+				run(t, tf, "state", "rm", address)
 				run(t, tf, strings.Fields(args[1])...)
 				onlyStateChanges(t, run(t, tf, "apply", "-no-color", "-auto-approve"))
 				site.apply(t, tf)
 			})
 			t.Run("block with a string id", func(t *testing.T) {
-				importBlock(t, site, tf, kind, ids.Replace(read(t, filepath.Join(dir, "import-by-string-id.tf"))))
+				importBlock(t, site, tf, address, ids.Replace(read(t, filepath.Join(dir, "import-by-string-id.tf"))))
 			})
 			t.Run("block with an identity", func(t *testing.T) {
 				if older(t, tf, 1, 12) {
 					t.Log("this CLI knows no identities (they came with 1.12), and refuses the block as a syntax error")
 					return
 				}
-				importBlock(t, site, tf, kind, ids.Replace(read(t, filepath.Join(dir, "import-by-identity.tf"))))
+				importBlock(t, site, tf, address, ids.Replace(read(t, filepath.Join(dir, "import-by-identity.tf"))))
 			})
 			site.destroy(t, tf)
 		})
@@ -55,11 +60,11 @@ func TestImportExamples(t *testing.T) {
 }
 
 // importBlock forgets the resource and lets an import block bring it back.
-func importBlock(t *testing.T, site *site, tf *stage.Terraform, kind, block string) {
+func importBlock(t *testing.T, site *site, tf *stage.Terraform, address, block string) {
 	t.Helper()
 	file := filepath.Join(tf.Dir, "import.tf")
 	write(t, file, block)
-	run(t, tf, "state", "rm", kind+".api")
+	run(t, tf, "state", "rm", address)
 	out := run(t, tf, "apply", "-no-color", "-auto-approve")
 	if !strings.Contains(out, "1 imported") {
 		t.Errorf("the apply imported nothing:\n%s", out)
@@ -87,7 +92,10 @@ func realIDs(t *testing.T, tf *stage.Terraform, site *site, address string) *str
 			RootModule struct {
 				Resources []struct {
 					Address string
-					Values  struct{ ID string }
+					Values  struct {
+						ID     string
+						ZoneID string `json:"zone_id"`
+					}
 				}
 			} `json:"root_module"`
 		}
@@ -100,6 +108,8 @@ func realIDs(t *testing.T, tf *stage.Terraform, site *site, address string) *str
 			return strings.NewReplacer(
 				"0123456789abcdef0123456789abcdef", site.plane.Env()["CLOUDFLARE_ACCOUNT_ID"],
 				"8e4f0a1c-7b52-4d3e-9f60-1a2b3c4d5e6f", r.Values.ID,
+				"00112233445566778899aabbccddeeff", r.Values.ID,
+				"fedcba9876543210fedcba9876543210", r.Values.ZoneID,
 			)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
+	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
 )
 
 const (
@@ -32,6 +34,7 @@ type devFlags struct {
 	allowEgress, callbacks                          []string
 	callbackSecret                                  string
 	allowRemote                                     bool
+	zones                                           []string
 }
 
 func newDev(p process) *cobra.Command {
@@ -42,6 +45,11 @@ func newDev(p process) *cobra.Command {
 		Long: `Run a self-hosted plane on this machine: the Cloudflare API for Workers, and the
 Workers themselves on workerd. A Worker "api" with its subdomain enabled answers
 at http://api.dev.localhost:8787/.
+
+It also has Cloudflare Tunnels, and is the connector of all of them: requests for a
+host name of a tunnel's ingress rules are brought to the service that the rule
+names, e.g. curl -H "Host: app.example.com" http://127.0.0.1:8787/. Which rule serves
+a URL is what "hybridge tunnel test" says.
 
 At the first start it makes an account and a token, which stay in the data
 directory. Once ready it prints the exports that point Terraform, OpenTofu and
@@ -80,6 +88,7 @@ otherwise.`,
 	fs.StringSliceVar(&f.allowEgress, "allow-egress", nil, "private or loopback `CIDR` range that Workers may reach; repeatable")
 	fs.StringSliceVar(&f.callbacks, "rollout-callback", nil, "`URL` that is told of every change of a rollout, signed (Standard Webhooks); repeatable")
 	fs.StringVar(&f.callbackSecret, "rollout-callback-secret-file", "", "`FILE` with the key of the signatures, as text or whsec_...; nobody else may read it")
+	fs.StringSliceVar(&f.zones, "zone", nil, "`DOMAIN` of a DNS zone that the plane has, e.g. example.com; repeatable, and kept in the directory")
 	fs.BoolVar(&f.allowRemote, "allow-remote", false, "admit addresses that other machines can reach; the API has no TLS")
 	return cmd
 }
@@ -97,6 +106,12 @@ func dev(p process, f devFlags, argv []string) error {
 	for _, c := range f.allowEgress {
 		if _, err := netip.ParsePrefix(c); err != nil {
 			return usageError("--allow-egress %q is no address range; write it as 10.1.2.3/32 or 10.1.0.0/16", c)
+		}
+	}
+	for i, zone := range f.zones {
+		f.zones[i] = strings.ToLower(strings.TrimSuffix(zone, "."))
+		if !tunnelrule.IsHostname(f.zones[i]) {
+			return usageError("--zone %q is no domain name; write it as example.com", zone)
 		}
 	}
 	callbacks, err := f.wantedCallbacks()
@@ -130,12 +145,20 @@ func dev(p process, f devFlags, argv []string) error {
 		a, err := agent.Start(starting, agent.Config{
 			DataDir: data, API: f.api, Ingress: f.ingress, AllowRemote: f.allowRemote,
 			Workerd: binary, EgressAllow: f.allowEgress, Callbacks: callbacks, Version: version, Log: log,
+			ServeTunnels: true,
 			Prepare: func(ctx context.Context, reg *registry.Registry) (err error) {
 				if err := exports.clear(); err != nil { // not before the directory is ours
 					return err
 				}
-				id, err = agent.EnsureIdentity(ctx, reg)
-				return err
+				if id, err = agent.EnsureIdentity(ctx, reg); err != nil {
+					return err
+				}
+				for _, zone := range f.zones {
+					if _, err := reg.EnsureZone(ctx, id.AccountID, zone); err != nil {
+						return err
+					}
+				}
+				return nil
 			},
 		})
 		ready <- started{a, err}

@@ -21,6 +21,7 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/fleet"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/origin"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
@@ -65,6 +66,10 @@ type Config struct {
 	Limits      fleet.Limits
 	// StopWaitUntil is what waitUntil() gets at Close; 0 is DefaultStopWaitUntil.
 	StopWaitUntil time.Duration
+	// ServeTunnels makes the ingress answer at the host names of tunnels too, by their
+	// rules, instead of a cloudflared: to try configurations. Whoever may write tunnels can
+	// then reach what this machine can.
+	ServeTunnels bool
 	// Callbacks are told of every change of a rollout.
 	Callbacks []plane.Callback
 	Version   string // of this program
@@ -94,6 +99,7 @@ type Agent struct {
 	plane  *plane.Plane
 	fleet  *fleet.Fleet
 	router *ingress.Router
+	origin *origin.Server
 
 	servers []server
 	serving sync.WaitGroup
@@ -192,9 +198,16 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 		cancel()
 		a.fleet.Close(now)
 	})
+	a.origin = origin.New(cfg.Log.Named("origin"))
+	undo = append(undo, a.origin.Close)
+	var tunnels plane.TunnelServer
+	if cfg.ServeTunnels {
+		tunnels = a.origin
+		a.router.SetOthers(a.origin.Lookup)
+	}
 	p, err := plane.New(plane.Config{
 		Registry: a.reg, Runtime: a.fleet, Callbacks: cfg.Callbacks, Log: cfg.Log.Named("api"),
-		Ingress: shown,
+		Ingress: shown, Private: a.origin, Tunnels: tunnels,
 		Version: cfg.Version, WorkerdVersion: workerdVersion,
 	})
 	if err != nil {
@@ -203,6 +216,7 @@ func Start(ctx context.Context, cfg Config) (_ *Agent, err error) {
 	a.plane = p
 	undo = append(undo, p.Close)
 	a.fleet.SetVersions(p)
+	a.fleet.SetPrivate(p)
 	if err := p.Restore(ctx); err != nil {
 		return nil, err
 	}
@@ -276,6 +290,7 @@ func (a *Agent) Close(ctx context.Context) error {
 	var errs []error
 	// A WebSocket may last for days; its client knows how to connect again.
 	a.router.CloseUpgraded()
+	a.origin.CloseUpgraded()
 	var stopping sync.WaitGroup
 	for _, s := range a.servers {
 		stopping.Go(func() {
@@ -296,6 +311,7 @@ func (a *Agent) Close(ctx context.Context) error {
 	background, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	a.fleet.Close(background)
+	a.origin.Close()
 	a.removeSockets()
 	if err := a.reg.Close(); err != nil {
 		errs = append(errs, fmt.Errorf("closing the registry: %w", err))

@@ -12,8 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
 )
 
 // codeTunnelConnected says that a tunnel cannot be deleted while a connector serves it.
@@ -35,8 +33,8 @@ type Tunnel struct {
 // TunnelConfig is a tunnel's configuration.
 type TunnelConfig struct {
 	Version int
-	// Config is nil if there is none yet.
-	Config *tunnelrule.Config
+	// Config is as the API writes it, see tunnelrule.Parse; nil if there is none yet.
+	Config json.RawMessage
 }
 
 // Connector is a process that serves a tunnel.
@@ -230,16 +228,12 @@ func (c *Client) TunnelConfig(ctx context.Context, id string) (*TunnelConfig, er
 	if len(got.Config) == 0 || string(got.Config) == "null" {
 		return out, nil
 	}
-	config, err := tunnelrule.Parse(got.Config)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration of the tunnel %s: %w", id, err)
-	}
-	out.Config = &config
+	out.Config = got.Config
 	return out, nil
 }
 
-// ConfigureTunnel replaces a tunnel's configuration.
-func (c *Client) ConfigureTunnel(ctx context.Context, id string, config tunnelrule.Config) error {
+// ConfigureTunnel replaces a tunnel's configuration by what config is as JSON.
+func (c *Client) ConfigureTunnel(ctx context.Context, id string, config any) error {
 	if err := c.v4(ctx, http.MethodPut, map[string]any{"config": config}, nil, nil, "cfd_tunnel", id, "configurations"); err != nil {
 		return fmt.Errorf("configuring the tunnel %s: %w", id, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime"
 	"sync"
 	"time"
@@ -25,6 +26,12 @@ import (
 // implements it as its own interface of this name says.
 type VersionSource interface {
 	PreviewVersion(ctx context.Context, workerID, prefix string) (v workerd.Version, found bool, err error)
+}
+
+// PrivateSource finds what vpc_service bindings lead to. The plane implements it; see
+// plane.PrivateSource.
+type PrivateSource interface {
+	VPCService(ctx context.Context, accountID, serviceID string, https bool) (http.Handler, error)
 }
 
 // Config is what a Fleet needs.
@@ -128,6 +135,7 @@ type Fleet struct {
 	mu        sync.Mutex
 	closed    bool
 	source    VersionSource
+	private   PrivateSource
 	instances map[string]*instance          // by version id; what new requests may use
 	targets   map[*ingress.Target]*instance // also the draining ones
 	workers   map[string]*deployment        // by Worker id
@@ -182,6 +190,14 @@ func (f *Fleet) SetVersions(s VersionSource) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.source = s
+}
+
+// SetPrivate says what vpc_service bindings lead to. Before it is called they answer with
+// an error.
+func (f *Fleet) SetPrivate(s PrivateSource) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.private = s
 }
 
 // Apply makes w the desired state of that Worker; see plane.Runtime.

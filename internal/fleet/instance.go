@@ -146,6 +146,16 @@ func (i *instance) start() {
 	}
 }
 
+// relayTo opens a relay for as long as the instance lives, and returns its socket.
+func (i *instance) relayTo(key relayKey) (string, error) {
+	r, err := i.fleet.openRelay(key)
+	if err != nil {
+		return "", err
+	}
+	i.relays = append(i.relays, r)
+	return r.path, nil
+}
+
 func (i *instance) tryStart() error {
 	f := i.fleet
 	select {
@@ -161,12 +171,10 @@ func (i *instance) tryStart() error {
 	p := workerd.Process{
 		Version: i.version, Entrypoints: entrypoints, Egress: f.egress, HeapLimitMiB: f.cfg.Limits.HeapMiB,
 		ServiceSocket: func(service, entrypoint string) (string, error) {
-			r, err := f.openRelay(relayKey{i.version.AccountID, service, entrypoint})
-			if err != nil {
-				return "", err
-			}
-			i.relays = append(i.relays, r)
-			return r.path, nil
+			return i.relayTo(relayKey{account: i.version.AccountID, service: service, entrypoint: entrypoint})
+		},
+		VPCSocket: func(id string) (string, error) {
+			return i.relayTo(relayKey{account: i.version.AccountID, vpc: id})
 		},
 	}
 	config, err := p.Config()

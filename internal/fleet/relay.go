@@ -4,6 +4,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 type relayKey struct {
 	account, service string
 	entrypoint       string // empty: the default one
+	vpc              string // id of a VPC service; then there is no service
 }
 
 // relay is the near end of service bindings: a unix socket to which callers send
@@ -92,6 +94,10 @@ func (r *relay) worker() (id string, ok bool) {
 
 // ServeHTTP brings a caller's request to the Worker.
 func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if r.key.vpc != "" {
+		r.fetchPrivate(w, req)
+		return
+	}
 	workerID, ok := r.worker()
 	if !ok {
 		r.refuse(w, fmt.Sprintf("no Worker %q is deployed on this plane; deploy it, or remove the service binding to it", r.key.service))
@@ -128,6 +134,26 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		},
 	}
 	proxy.ServeHTTP(w, req)
+}
+
+// fetchPrivate brings a request to a VPC service.
+func (r *relay) fetchPrivate(w http.ResponseWriter, req *http.Request) {
+	f := r.fleet
+	f.mu.Lock()
+	source := f.private
+	f.mu.Unlock()
+	err := errors.New("this plane reaches no private services")
+	if source != nil {
+		https := req.Header.Get(workerd.ProtoHeader) == "https"
+		req.Header.Del(workerd.ProtoHeader)
+		var h http.Handler
+		if h, err = source.VPCService(req.Context(), r.key.account, r.key.vpc, https); err == nil {
+			h.ServeHTTP(w, req)
+			return
+		}
+	}
+	f.log.Warn("VPC service binding failed", "vpc_service", r.key.vpc, "error", err)
+	http.Error(w, "VPC service binding: "+err.Error(), http.StatusServiceUnavailable)
 }
 
 func (r *relay) notDeployed() string {

@@ -138,9 +138,16 @@ func (c *countingWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// checkServices refuses service bindings to Workers that the account does not have.
+// checkServices refuses bindings to Workers and VPC services that the account does not
+// have, or that this plane cannot reach.
 func (p *Plane) checkServices(ctx context.Context, w registry.Worker, bindings []registry.Binding) error {
 	for _, b := range bindings {
+		if b.Type == "vpc_service" {
+			if err := p.checkVPCBinding(ctx, w, b); err != nil {
+				return err
+			}
+			continue
+		}
 		service, isService := b.Service()
 		if !isService || service == w.Name {
 			continue

@@ -40,11 +40,28 @@ type Config struct {
 	RolloutLease, CallbackPause time.Duration
 	// Tunnels serves the hostnames of tunnels' rules; nil where nobody does.
 	Tunnels TunnelServer
+	// Private reaches what VPC services name; nil: bindings to them answer with an error.
+	Private PrivateNetwork
 	// ReconnectPause is how long this plane's connector stays away after its connections
 	// were dropped; 0 is the default.
 	ReconnectPause time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+}
+
+// VPCTarget is the private host of a VPC service.
+type VPCTarget struct {
+	Host      string // an address or a name
+	HTTPPort  int
+	HTTPSPort int
+	// Verify is how certificates are checked: verify_full, verify_ca or disabled.
+	Verify string
+}
+
+// PrivateNetwork brings requests to private hosts.
+type PrivateNetwork interface {
+	// Fetch brings a Worker's request to t; https says that the Worker asked for https.
+	Fetch(t VPCTarget, https bool) http.Handler
 }
 
 // TunnelServer serves hostnames by the rules of tunnels.
@@ -57,6 +74,9 @@ type TunnelServer interface {
 type ServedTunnel struct {
 	ID, Name string
 	Config   tunnelrule.Config
+	// Hosts are the names, *.example.com among them, whose DNS records point to the tunnel,
+	// in lower case and sorted.
+	Hosts []string
 }
 
 // DefaultReconnectPause gives whoever drops connections to delete a tunnel the time to.
@@ -84,6 +104,7 @@ type Plane struct {
 	locks          locks
 	leases         leases
 	connectors     connectors
+	private        PrivateNetwork
 	tunnelServer   TunnelServer
 	tunnelsMu      sync.Mutex // orders what tunnelServer is told
 
@@ -117,8 +138,8 @@ func New(c Config) (*Plane, error) {
 		mendDelay:       cmp.Or(c.MendDelay, DefaultMendDelay),
 		rolloutLease:    cmp.Or(c.RolloutLease, DefaultRolloutLease),
 		callbackPause:   cmp.Or(c.CallbackPause, DefaultCallbackPause),
-		tunnelServer:    c.Tunnels,
-		reconnectPause:  cmp.Or(c.ReconnectPause, DefaultReconnectPause),
+		private:         c.Private, tunnelServer: c.Tunnels,
+		reconnectPause: cmp.Or(c.ReconnectPause, DefaultReconnectPause),
 	}
 	if p.now == nil {
 		p.now = time.Now

@@ -93,6 +93,8 @@ func needsPrevious(bindings []registry.Binding, keep []string) bool {
 			return b.Fields["json"] == nil
 		case "service":
 			return b.Fields["service"] == nil
+		case "vpc_service":
+			return b.Fields["service_id"] == nil
 		}
 		return b.Type == "inherit"
 	})

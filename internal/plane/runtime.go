@@ -4,6 +4,7 @@ package plane
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/traffic"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
@@ -43,4 +44,12 @@ type VersionSource interface {
 	// PreviewVersion returns the version of the Worker whose id starts with
 	// prefix (8 hex digits), or found = false.
 	PreviewVersion(ctx context.Context, workerID, prefix string) (v workerd.Version, found bool, err error)
+}
+
+// PrivateSource finds what Workers' vpc_service bindings lead to. The plane implements
+// it; a Runtime calls it for each request.
+type PrivateSource interface {
+	// VPCService brings a request of a Worker of the account to the VPC service; https
+	// says that the Worker asked for https.
+	VPCService(ctx context.Context, accountID, serviceID string, https bool) (http.Handler, error)
 }

@@ -5,6 +5,7 @@ package plane
 import (
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +38,9 @@ type Connection struct {
 	OpenedAt time.Time
 	OriginIP string
 }
+
+// tunnelDomain is what the names that DNS records of tunnels point to end with.
+const tunnelDomain = "cfargotunnel.com"
 
 // Status of a tunnel, as Cloudflare has it.
 const (
@@ -203,6 +207,16 @@ func (p *Plane) routesChanged() {
 		p.log.Error("the rules of tunnels cannot be read", "error", err)
 		return
 	}
+	records, err := p.reg.CNAMEsBelow(p.ctx, tunnelDomain)
+	if err != nil {
+		p.log.Error("the names of tunnels cannot be read", "error", err)
+		return
+	}
+	hosts := map[string][]string{}
+	for _, d := range records {
+		id := strings.TrimSuffix(strings.ToLower(d.Content), "."+tunnelDomain)
+		hosts[id] = append(hosts[id], d.Name)
+	}
 	var served []ServedTunnel
 	for _, t := range all {
 		if t.DeletedOn != nil || t.ConfigVersion == 0 {
@@ -213,7 +227,7 @@ func (p *Plane) routesChanged() {
 			p.log.Error("a tunnel's configuration is damaged: put it again", "tunnel", t.Name, "error", err)
 			continue
 		}
-		served = append(served, ServedTunnel{ID: t.ID, Name: t.Name, Config: config})
+		served = append(served, ServedTunnel{ID: t.ID, Name: t.Name, Config: config, Hosts: hosts[t.ID]})
 	}
 	if err := p.tunnelServer.SetTunnels(served); err != nil {
 		p.log.Error("the rules of tunnels are not served", "error", err)

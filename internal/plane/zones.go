@@ -241,6 +241,7 @@ func (p *Plane) storeRecord(r *request, z registry.Zone, d registry.DNSRecord, b
 		return nil, err
 	}
 	d, err := p.reg.PutDNSRecord(r.Context(), d)
+	p.routesChanged()
 	switch {
 	case errors.Is(err, registry.ErrConflict):
 		return nil, fail(http.StatusBadRequest, codeRecordExcluded, "An A, AAAA, or CNAME record with that host already exists.")
@@ -261,5 +262,7 @@ func (p *Plane) deleteRecord(r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(object{"id": d.ID}), p.reg.DeleteDNSRecord(r.Context(), d.ID)
+	err = p.reg.DeleteDNSRecord(r.Context(), d.ID)
+	p.routesChanged()
+	return ok(object{"id": d.ID}), err
 }

@@ -89,6 +89,7 @@ type life struct {
 	identity sealed.Secret
 	output   bytes.Buffer // of every command
 	watch    *watch
+	shows    string // what TRACE logs name if anything happened
 }
 
 func (l *life) must(err error) {
@@ -113,7 +114,7 @@ func (l *life) random() string {
 
 func newLife(t *testing.T, provider string) *life {
 	t.Helper()
-	l := &life{t: t, watch: &watch{}}
+	l := &life{t: t, watch: &watch{}, shows: "hybridge_worker_version"}
 	var err error
 	l.programs, err = stage.Build(t.Context(), "../..", t.TempDir())
 	l.must(err)
@@ -250,7 +251,7 @@ func (l *life) wantClean() {
 		l.t.Errorf("a secret is in %s", f)
 	}
 	trace, err := os.ReadFile(filepath.Join(l.stage.Dir, "trace.log"))
-	if err != nil || !bytes.Contains(trace, []byte("hybridge_worker_version")) {
+	if err != nil || !bytes.Contains(trace, []byte(l.shows)) {
 		l.t.Errorf("the log does not show what happened, so it proves nothing: %v", err)
 	}
 }
@@ -381,8 +382,8 @@ func TestASecretIsNowhereButInItsWorker(t *testing.T) {
 	}
 }
 
-// echoing forwards to a plane, but answers an upload with an error that holds the
-// whole request.
+// echoing forwards to a plane, but answers what makes a version or a tunnel with an error
+// that holds the whole request.
 func echoing(t *testing.T, target string) string {
 	t.Helper()
 	u, err := url.Parse(target)
@@ -393,7 +394,7 @@ func echoing(t *testing.T, target string) string {
 		r.Out.URL.Scheme, r.Out.URL.Host = u.Scheme, u.Host
 	}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/versions") {
+		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/versions") && !strings.HasSuffix(r.URL.Path, "/cfd_tunnel") {
 			forward.ServeHTTP(w, r)
 			return
 		}

@@ -3,6 +3,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -25,6 +26,11 @@ type Answer struct {
 // Ask sends one request. Names below localhost are loopback (RFC 6761, section
 // 6.3), whatever this machine's resolver thinks of them.
 func Ask(ctx context.Context, method, url, body string) (Answer, error) {
+	return AskHost(ctx, method, url, "", body)
+}
+
+// AskHost is Ask with another Host header, if host is not empty.
+func AskHost(ctx context.Context, method, url, host, body string) (Answer, error) {
 	var dialer net.Dialer
 	client := &http.Client{
 		Timeout: answerLimit,
@@ -46,6 +52,7 @@ func Ask(ctx context.Context, method, url, body string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	request.Host = cmp.Or(host, request.Host)
 	response, err := client.Do(request)
 	if err != nil {
 		return Answer{}, err

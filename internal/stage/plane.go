@@ -29,6 +29,9 @@ type Plane struct {
 	waitErr error // set before exited is closed
 }
 
+// Zone is the DNS zone that every plane of a stage has.
+const Zone = "example.com"
+
 // StartPlane starts `hybridge dev` on free loopback ports with its data in the
 // stage's directory name, and returns when it is ready. The caller MUST Stop it.
 func (s *Stage) StartPlane(ctx context.Context, name string) (*Plane, error) {
@@ -41,7 +44,7 @@ func (s *Stage) StartPlane(ctx context.Context, name string) (*Plane, error) {
 	}
 	defer log.Close()
 	p.cmd = exec.Command(s.programs.Hybridge, "dev",
-		"--data", dir, "--api", "127.0.0.1:0", "--ingress", "127.0.0.1:0", "--env-file", envFile)
+		"--data", dir, "--api", "127.0.0.1:0", "--ingress", "127.0.0.1:0", "--env-file", envFile, "--zone", Zone)
 	p.cmd.Dir = s.Dir
 	p.cmd.Env = s.environ(map[string]string{"HYBRIDGE_WORKERD": s.programs.Workerd})
 	p.cmd.Stdout, p.cmd.Stderr = log, log

@@ -114,7 +114,7 @@ func NewMatcher(rules []Rule) (*Matcher, error) {
 // Match returns the first rule that serves a host (with or without a port) and a
 // path, and its index; -1 if none does.
 func (m *Matcher) Match(host, path string) (int, Rule) {
-	host = requestHost(host)
+	host = RequestHost(host)
 	for i := range m.rules {
 		if m.why(i, host, path) == "" {
 			return i, m.rules[i]
@@ -126,7 +126,7 @@ func (m *Matcher) Match(host, path string) (int, Rule) {
 // Explain says for each rule, up to the one that matches, why it does not. The
 // text of the one that matches is empty.
 func (m *Matcher) Explain(host, path string) []string {
-	host = requestHost(host)
+	host = RequestHost(host)
 	var out []string
 	for i := range m.rules {
 		why := m.why(i, host, path)
@@ -140,7 +140,7 @@ func (m *Matcher) Explain(host, path string) []string {
 
 // Hosts reports whether any rule but a catch-all names the host.
 func (m *Matcher) Hosts(host string) bool {
-	host = requestHost(host)
+	host = RequestHost(host)
 	for i := range m.rules {
 		if !m.rules[i].IsCatchAll() && m.rules[i].Hostname != "" && hostMatches(m.hosts[i], host) {
 			return true
@@ -167,7 +167,9 @@ func hostMatches(rule, host string) bool {
 	return isWildcard && strings.HasSuffix(host, below)
 }
 
-func requestHost(host string) string {
+// RequestHost is a Host header in the form in which rules are compared: lower-case,
+// without port and final dot.
+func RequestHost(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}

@@ -119,15 +119,15 @@ func (v *validation) hostname(host string) {
 	ascii, err := asciiHost(host)
 	name := strings.TrimPrefix(ascii, "*.")
 	switch {
-	case err != nil || !isHostname(name):
+	case err != nil || !IsHostname(name):
 		v.add("hostname", "%q is no host name: %s", host, form)
 	case !strings.Contains(name, "."):
 		v.add("hostname", "%q has no domain: %s", host, form)
 	}
 }
 
-// isHostname is RFC 1123 with the underscore that DNS knows besides.
-func isHostname(name string) bool {
+// IsHostname is RFC 1123 with the underscore that DNS knows besides.
+func IsHostname(name string) bool {
 	if len(name) > 253 {
 		return false
 	}
@@ -213,7 +213,7 @@ func (v *validation) origin(at string, o *Origin) {
 	if o.CAPool != nil && *o.CAPool != "" && !path.IsAbs(*o.CAPool) {
 		v.add(at+".caPool", "%q is no absolute path: it is a PEM file on the connector's machine", *o.CAPool)
 	}
-	if o.OriginServerName != nil && *o.OriginServerName != "" && !isHostname(strings.ToLower(*o.OriginServerName)) {
+	if o.OriginServerName != nil && *o.OriginServerName != "" && !IsHostname(strings.ToLower(*o.OriginServerName)) {
 		v.add(at+".originServerName", "%q is no host name", *o.OriginServerName)
 	}
 	if o.ProxyAddress != nil && *o.ProxyAddress != "" {

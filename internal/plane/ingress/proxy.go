@@ -26,6 +26,7 @@ var errUnaskedUpgrade = errors.New("the version switched protocols unasked")
 type requestLog struct {
 	start   time.Time
 	worker  string
+	other   string // who answered instead of a Worker
 	version string
 	ray     string
 	status  int
@@ -45,6 +46,9 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Cf-Ray", id.ray)
 
 	route, prefix := r.table.Load().lookup(normaliseHost(req.Host))
+	if route == nil && r.serveOther(w, req, &entry) {
+		return
+	}
 	if route == nil {
 		refuse(w, &entry, http.StatusNotFound, "no Worker answers at "+req.Host)
 		return
@@ -253,6 +257,9 @@ func (r *Router) logRequest(req *http.Request, e *requestLog) {
 		"host", req.Host,
 		"path", req.URL.Path, // the query may carry secrets
 		"ray", e.ray,
+	}
+	if e.other != "" {
+		args = append(args, "tunnel", e.other)
 	}
 	if e.outcome != traffic.Success {
 		args = append(args, "outcome", e.outcome.String())

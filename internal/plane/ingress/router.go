@@ -62,6 +62,7 @@ type Router struct {
 
 	table   atomic.Pointer[table]
 	preview atomic.Pointer[PreviewFunc]
+	others  atomic.Pointer[Others]
 	tunnels tunnels
 }
 
@@ -111,6 +112,13 @@ func (r *Router) Remove(workerID string) {
 // SetPreview sets how versions outside a deployment are found. Until it is
 // called, preview hosts reach deployed versions only.
 func (r *Router) SetPreview(f PreviewFunc) { r.preview.Store(&f) }
+
+// Others find what answers at a host that no Worker has: its name for the log, and nil if
+// nobody does.
+type Others func(host string) (name string, h http.Handler)
+
+// SetOthers sets what answers where no Worker does. Until it is called, nobody does.
+func (r *Router) SetOthers(f Others) { r.others.Store(&f) }
 
 // CloseUpgraded closes every upgraded connection (WebSocket) and refuses new
 // ones: http.Server.Shutdown knows nothing of them.

@@ -87,10 +87,21 @@ func (t *served) close() {
 	}
 }
 
-// Lookup finds the tunnel that serves a host: the first, in the order of their names, that
-// has a rule for it. nil: none.
+// Lookup finds the tunnel that serves a host: the one that a DNS record of the name points
+// to, a record of the name itself before one of *.its-parent; else the first, in the order
+// of their names, that has a rule which names the host. nil: none.
 func (s *Server) Lookup(host string) (tunnel string, h http.Handler) {
-	for _, t := range *s.table.Load() {
+	table := *s.table.Load()
+	name := tunnelrule.RequestHost(host)
+	_, parent, _ := strings.Cut(name, ".")
+	for _, record := range []string{name, "*." + parent} {
+		for _, t := range table {
+			if slices.Contains(t.Hosts, record) {
+				return t.Name, s.handler(t)
+			}
+		}
+	}
+	for _, t := range table {
 		if t.matcher.Hosts(host) {
 			return t.Name, s.handler(t)
 		}

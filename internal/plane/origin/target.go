@@ -49,7 +49,7 @@ type target struct {
 // newTarget reads a service that tunnelrule has accepted.
 func newTarget(service string, o tunnelrule.Origin) *target {
 	t := &target{origin: o, scheme: "http", host: "localhost"}
-	network, address := "unix", ""
+	var network, address string
 	switch {
 	case strings.HasPrefix(service, statusPrefix):
 		t.status, _ = strconv.Atoi(strings.TrimPrefix(service, statusPrefix))
@@ -58,9 +58,9 @@ func newTarget(service string, o tunnelrule.Origin) *target {
 		t.hello = true
 		return t
 	case strings.HasPrefix(service, unixTLSPrefix):
-		t.scheme, address = "https", strings.TrimPrefix(service, unixTLSPrefix)
+		t.scheme, network, address = "https", "unix", strings.TrimPrefix(service, unixTLSPrefix)
 	case strings.HasPrefix(service, unixPrefix):
-		address = strings.TrimPrefix(service, unixPrefix)
+		network, address = "unix", strings.TrimPrefix(service, unixPrefix)
 	default:
 		u, err := url.Parse(service)
 		if err == nil && (u.Scheme == "https" || u.Scheme == "wss") {
@@ -163,12 +163,14 @@ func (t *target) serve(s *Server, w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if is(t.origin.DisableChunkedEncoding) && req.ContentLength < 0 {
+		req = req.Clone(req.Context())
 		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, unchunkedLimit))
 		if err != nil {
 			http.Error(w, fmt.Sprintf("%s takes no chunked body, and this one could not be read, or has more than %d bytes", whereOf(req.Context()), unchunkedLimit), http.StatusRequestEntityTooLarge)
 			return
 		}
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		req.TransferEncoding = nil
 	}
 	ctx := req.Context()
 	if req.Header.Get("Upgrade") != "" { // nobody else ends these

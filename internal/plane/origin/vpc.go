@@ -10,20 +10,11 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
 )
 
-// VPC is a private host that a Worker's vpc_service binding leads to.
-type VPC struct {
-	Host      string // an address or a name
-	HTTPPort  int
-	HTTPSPort int
-	// Verify is how certificates are checked: verify_full (also if empty), verify_ca or
-	// disabled.
-	Verify string
-}
-
-// vpcService is a VPC with its connections.
+// vpcService is a private host with its connections.
 type vpcService struct{ plain, secure *target }
 
 func (v *vpcService) close() {
@@ -31,8 +22,10 @@ func (v *vpcService) close() {
 	v.secure.close()
 }
 
-// Fetch brings a Worker's request to v. https says that the Worker asked by https.
-func (s *Server) Fetch(v VPC, https bool) http.Handler {
+var _ plane.PrivateNetwork = (*Server)(nil)
+
+// Fetch implements plane.PrivateNetwork.
+func (s *Server) Fetch(v plane.VPCTarget, https bool) http.Handler {
 	service := s.service(v)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		t := service.plain
@@ -43,7 +36,7 @@ func (s *Server) Fetch(v VPC, https bool) http.Handler {
 	})
 }
 
-func (s *Server) service(v VPC) *vpcService {
+func (s *Server) service(v plane.VPCTarget) *vpcService {
 	key := v.Host + "\x00" + strconv.Itoa(v.HTTPPort) + "\x00" + strconv.Itoa(v.HTTPSPort) + "\x00" + v.Verify
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,6 +24,7 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/fleet"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/ingress"
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/origin"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 	"github.com/hybridge/terraform-provider-hybridge/internal/workerdtest"
@@ -120,6 +121,7 @@ func New(t testing.TB, o Options) *Plane {
 	p.onStop(p.Plane.Close)
 	if fl != nil {
 		fl.SetVersions(p.Plane)
+		fl.SetPrivate(p.Plane)
 	}
 	p.findAccount(t)
 	for _, zone := range o.Zones {
@@ -153,6 +155,10 @@ func (p *Plane) startFleet(t testing.TB, log hclog.Logger, config *plane.Config)
 		}
 	})
 	router := ingress.New(log)
+	private := origin.New(log)
+	p.onStop(private.Close)
+	router.SetOthers(private.Lookup)
+	config.Private, config.Tunnels = private, private
 	fl, err := fleet.New(fleet.Config{Workerd: workerdtest.Path(t), SocketDir: filepath.Join(sockets, "s"), Router: router, Logger: log})
 	if err != nil {
 		t.Fatal(err)

@@ -105,6 +105,17 @@ func (r *Registry) DNSRecords(ctx context.Context, zoneID string) (list []DNSRec
 	return list, err
 }
 
+// CNAMEsBelow lists the records of type CNAME, of all zones, that point to a name below
+// domain, by name.
+func (r *Registry) CNAMEsBelow(ctx context.Context, domain string) (list []DNSRecord, err error) {
+	err = r.view(ctx, "listing records", func(tx *sql.Tx) (err error) {
+		rows, err := tx.QueryContext(ctx, `SELECT `+dnsRecordColumns+` FROM dns_records WHERE type = 'CNAME' AND content LIKE ? ORDER BY name`, "%."+domain)
+		list, err = scanAll(rows, err, scanDNSRecord)
+		return err
+	})
+	return list, err
+}
+
 // DNSRecord returns a record of a zone.
 func (r *Registry) DNSRecord(ctx context.Context, zoneID, id string) (d DNSRecord, err error) {
 	err = r.view(ctx, fmt.Sprintf("reading the record %q", id), func(tx *sql.Tx) (err error) {

@@ -24,6 +24,7 @@ const (
 	typeSecretText      = "secret_text"
 	typeJSON            = "json"
 	typeService         = "service"
+	typeVPCService      = "vpc_service"
 	typeVersionMetadata = "version_metadata"
 	typeInherit         = "inherit"
 	typeDurableObject   = "durable_object_namespace"
@@ -40,6 +41,7 @@ var payload = map[string]string{
 	typeSecretText:      "text",
 	typeJSON:            "json",
 	typeService:         "service",
+	typeVPCService:      "service_id",
 	typeVersionMetadata: "",
 	typeInherit:         "",
 }
@@ -118,7 +120,7 @@ func checkBinding(b registry.Binding) error {
 	if json.Unmarshal(v, &s) != nil {
 		return refuse(CodeInvalid, "binding %q: %q must be a string", b.Name, need)
 	}
-	if b.Type == typeService && s == "" {
+	if (b.Type == typeService || b.Type == typeVPCService) && s == "" {
 		return refuse(CodeInvalid, "binding %q names no service", b.Name)
 	}
 	if len(s) > maxVariableBytes {

@@ -71,6 +71,8 @@ type Process struct {
 	// ServiceSocket returns the path of the unix socket behind which the named
 	// entry point ("" is the default one) of another Worker answers.
 	ServiceSocket func(service, entrypoint string) (string, error)
+	// VPCSocket returns the path of the one behind which a VPC service answers.
+	VPCSocket func(serviceID string) (string, error)
 }
 
 // EntrypointSocket names the socket of the i-th named entry point.
@@ -129,6 +131,20 @@ func (p Process) bindings(c *config) ([]string, error) {
 			name := "binding:" + b.Name
 			c.service(name, "external = (address = "+quote("unix:"+path)+", http = (forwardedProtoHeader = "+quote(ProtoHeader)+
 				", cfBlobHeader = "+quote(CFHeader)+", capnpConnectHost = "+quote(RPCHost)+"))")
+			out = append(out, "(name = "+quote(b.Name)+", service = "+quote(name)+")")
+			continue
+		}
+		if b.Type == "vpc_service" {
+			var id string
+			if err := field(b, "service_id", &id); err != nil {
+				return nil, err
+			}
+			path, err := p.VPCSocket(id)
+			if err != nil {
+				return nil, fmt.Errorf("binding %q: %w", b.Name, err)
+			}
+			name := "binding:" + b.Name
+			c.service(name, "external = (address = "+quote("unix:"+path)+", http = (forwardedProtoHeader = "+quote(ProtoHeader)+"))")
 			out = append(out, "(name = "+quote(b.Name)+", service = "+quote(name)+")")
 			continue
 		}

@@ -40,7 +40,7 @@ type Module struct {
 // Fields["text"]: a Binding MUST NOT be logged or written to disk.
 type Binding struct {
 	Name   string
-	Type   string // plain_text, secret_text, json, service, version_metadata
+	Type   string // plain_text, secret_text, json, service, vpc_service, version_metadata
 	Fields map[string]json.RawMessage
 }
 

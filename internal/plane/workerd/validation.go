@@ -54,7 +54,7 @@ func (p ValidatingProcess) Config() ([]byte, error) {
 	for _, b := range p.Version.Bindings {
 		value := `service = "nowhere"`
 		switch b.Type {
-		case "service":
+		case "service", "vpc_service":
 		case "secret_text":
 			value = "text = " + quote(secretPlaceholder)
 		default:

@@ -116,6 +116,9 @@ func TestEverythingHasAnExample(t *testing.T) {
 	for kind := range all.ActionSchemas {
 		want = append(want, "actions/"+kind+"/action.tf")
 	}
+	for kind := range all.ListResourceSchemas {
+		want = append(want, "list-resources/"+kind+"/list-resource.tf")
+	}
 	for name := range all.Functions {
 		want = append(want, "functions/"+name+"/function.tf")
 	}

@@ -231,7 +231,8 @@ func (r *object[M, I]) whole(ctx context.Context, m *M, diags *diag.Diagnostics)
 	return err == nil
 }
 
-// MoveState takes over what the official provider made.
+// MoveState takes over what the official provider made. The framework configures no
+// resource for that, so only the id is known; Terraform refreshes next, and Read completes it.
 func (r *object[M, I]) MoveState(context.Context) []resource.StateMover {
 	if len(r.of.MovedFrom) == 0 {
 		return nil
@@ -250,18 +251,11 @@ func (r *object[M, I]) MoveState(context.Context) []resource.StateMover {
 			resp.Diagnostics.AddError("Cannot move "+r.of.Kind, "The state of the official provider does not name it: import it instead.")
 			return
 		}
-		account, _ := source["account_id"].(string)
-		if account == "" { // objects of zones do not name it
-			if p := r.Data.Plane(types.StringNull(), &resp.Diagnostics); p != nil {
-				account = p.AccountID
-			}
-		}
-		m := r.from(types.StringNull(), account, parts)
-		if resp.Diagnostics.HasError() || !r.whole(ctx, &m, &resp.Diagnostics) {
-			return
-		}
+		m := r.of.FromParts(parts)
+		_, account := r.of.Where(&m)
+		*account = NullIfEmpty(Texts(source, "account_id")[0]) // objects of zones do not name it
 		resp.Diagnostics.Append(resp.TargetState.Set(ctx, m)...)
-		if resp.TargetIdentity != nil {
+		if resp.TargetIdentity != nil && !account.IsNull() {
 			resp.Diagnostics.Append(resp.TargetIdentity.Set(ctx, r.of.IdentityOf(m))...)
 		}
 	}}}

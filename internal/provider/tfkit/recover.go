@@ -159,3 +159,25 @@ func (r *recovering) CallFunction(ctx context.Context, req *tfprotov6.CallFuncti
 	})
 	return r.server.CallFunction(ctx, req)
 }
+
+func (r *recovering) ListResource(ctx context.Context, req *tfprotov6.ListResourceRequest) (stream *tfprotov6.ListResourceServerStream, err error) {
+	doing := "listing " + req.TypeName
+	stream = &tfprotov6.ListResourceServerStream{Results: tfprotov6.NoListResults}
+	report := func(yield func(tfprotov6.ListResourceResult) bool) func(*tfprotov6.Diagnostic) {
+		return func(d *tfprotov6.Diagnostic) {
+			yield(tfprotov6.ListResourceResult{Diagnostics: []*tfprotov6.Diagnostic{d}})
+		}
+	}
+	defer rescue(ctx, doing, func(d *tfprotov6.Diagnostic) {
+		stream.Results = func(yield func(tfprotov6.ListResourceResult) bool) { report(yield)(d) }
+	})
+	made, err := r.server.ListResource(ctx, req)
+	if err != nil || made == nil || made.Results == nil {
+		return made, err
+	}
+	stream.Results = func(yield func(tfprotov6.ListResourceResult) bool) {
+		defer rescue(ctx, doing, report(yield))
+		made.Results(yield)
+	}
+	return stream, nil
+}

@@ -227,6 +227,16 @@ func HeaderName() validator.String {
 	return pattern(headerName, "the name of an HTTP header, e.g. X-Version")
 }
 
+var uuidForm = lazyPattern(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// UUID accepts the id of a kind of object; from is where it is taken from.
+func UUID(kind, from string) validator.String {
+	return pattern(uuidForm, "the id of "+kind+", a UUID in lower case: use "+from)
+}
+
+// LooksLikeUUID reports whether a text would be taken for an id.
+func LooksLikeUUID(s string) bool { return uuidForm().MatchString(strings.ToLower(s)) }
+
 // Check accepts what ok accepts; want is what that is, with its article.
 func Check(want string, ok func(string) bool) validator.String {
 	return check{want: want, check: func(v string) error {

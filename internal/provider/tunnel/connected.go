@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/identityschema"
@@ -24,10 +25,11 @@ import (
 )
 
 var (
-	_ resource.Resource               = (*connectedResource)(nil)
-	_ resource.ResourceWithConfigure  = (*connectedResource)(nil)
-	_ resource.ResourceWithIdentity   = (*connectedResource)(nil)
-	_ resource.ResourceWithModifyPlan = (*connectedResource)(nil)
+	_ resource.Resource                = (*connectedResource)(nil)
+	_ resource.ResourceWithConfigure   = (*connectedResource)(nil)
+	_ resource.ResourceWithIdentity    = (*connectedResource)(nil)
+	_ resource.ResourceWithImportState = (*connectedResource)(nil)
+	_ resource.ResourceWithModifyPlan  = (*connectedResource)(nil)
 )
 
 // defaultConnect is longer than a machine needs to start and install a connector.
@@ -135,6 +137,31 @@ func (r *connectedResource) Update(ctx context.Context, req resource.UpdateReque
 		return
 	}
 	m.ID, m.AccountID = state.ID, state.AccountID
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
+}
+
+// ImportState takes [plane:]account_id/tunnel_id or the identity. It waits for nothing.
+func (r *connectedResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	id, ok := importIdentity(ctx, req, resp)
+	if !ok {
+		return
+	}
+	p := r.Data.ImportPlane(id.Plane, id.AccountID.ValueString(), &resp.Diagnostics)
+	if p == nil {
+		return
+	}
+	attempt := tfkit.Attempt{Verb: "import", Kind: "tunnel", Name: id.TunnelID.ValueString(), Plane: p}
+	switch t, err := p.Client.Tunnel(ctx, id.TunnelID.ValueString()); {
+	case err != nil:
+		resp.Diagnostics.Append(attempt.Failed(err))
+		return
+	case t.DeletedAt != nil:
+		resp.Diagnostics.AddError("Cannot import tunnel", "The tunnel "+t.ID+" was deleted, and Cloudflare brings none back: make a new one.")
+		return
+	}
+	m := connectedModel{TunnelID: id.TunnelID, Plane: id.Plane, Connections: types.Int64Value(1), AccountID: id.AccountID, ID: id.TunnelID}
+	m.Timeouts = timeouts.Value{Object: types.ObjectNull(map[string]attr.Type{"create": types.StringType, "update": types.StringType})}
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
 }

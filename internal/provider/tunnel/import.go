@@ -18,16 +18,8 @@ import (
 // ImportState takes [plane:]account_id/tunnel_id or the identity, and reads the
 // tunnel at once.
 func (r *tunnelResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	var id identityModel
-	if req.ID == "" {
-		resp.Diagnostics.Append(req.Identity.Get(ctx, &id)...)
-		id.Plane = tfkit.NullIfEmpty(id.Plane.ValueString())
-	} else if parsed, err := tfkit.ParseImportID(req.ID, "tunnel_id"); err != nil {
-		resp.Diagnostics.AddAttributeError(path.Root("id"), "Invalid import id", tfkit.Sentence(err.Error()))
-	} else {
-		id = identityModel{types.StringValue(parsed.AccountID), types.StringValue(parsed.Parts[0]), tfkit.NullIfEmpty(parsed.Plane)}
-	}
-	if resp.Diagnostics.HasError() {
+	id, ok := importIdentity(ctx, req, resp)
+	if !ok {
 		return
 	}
 	m, ok := r.readWhole(ctx, id, &resp.Diagnostics)
@@ -36,6 +28,19 @@ func (r *tunnelResource) ImportState(ctx context.Context, req resource.ImportSta
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
+}
+
+// importIdentity is what is to be imported, from an import id or an identity.
+func importIdentity(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) (id identityModel, ok bool) {
+	if req.ID == "" {
+		resp.Diagnostics.Append(req.Identity.Get(ctx, &id)...)
+		id.Plane = tfkit.NullIfEmpty(id.Plane.ValueString())
+	} else if parsed, err := tfkit.ParseImportID(req.ID, "tunnel_id"); err != nil {
+		resp.Diagnostics.AddAttributeError(path.Root("id"), "Invalid import id", tfkit.Sentence(err.Error()))
+	} else {
+		id = identityModel{types.StringValue(parsed.AccountID), types.StringValue(parsed.Parts[0]), tfkit.NullIfEmpty(parsed.Plane)}
+	}
+	return id, !resp.Diagnostics.HasError()
 }
 
 // readWhole reads a tunnel with its configuration.
@@ -57,13 +62,13 @@ func (r *tunnelResource) readWhole(ctx context.Context, id identityModel, diags 
 		diags.AddError("Cannot import tunnel", "The tunnel "+t.ID+" was deleted, and Cloudflare brings none back: make a new one.")
 		return m, false
 	}
-	config, err := p.Client.TunnelConfig(ctx, t.ID)
+	config, err := configOf(ctx, p, t.ID)
 	if err != nil {
 		diags.Append(attempt.Failed(err))
 		return m, false
 	}
 	m = model{Name: types.StringValue(t.Name), Plane: id.Plane}
-	m.setConfig(config.Config)
+	m.setConfig(config)
 	m.setComputed(t, p.AccountID)
 	return m, true
 }
@@ -85,10 +90,10 @@ func (r *tunnelResource) MoveState(context.Context) []resource.StateMover {
 				resp.Diagnostics.AddError("Cannot move tunnel", "The state of the tunnel has no id: import it instead.")
 				return
 			}
-			m, ok := r.readWhole(ctx, identityModel{types.StringValue(source.AccountID), types.StringValue(source.ID), types.StringNull()}, &resp.Diagnostics)
-			if !ok {
-				return
-			}
+			// The framework configures no resource for this. Terraform refreshes next; rules,
+			// even none, make Read ask for the configuration.
+			m := model{AccountID: types.StringValue(source.AccountID), ID: types.StringValue(source.ID), Ingress: []ruleModel{}}
+			m.Timeouts = noTimeouts()
 			resp.Diagnostics.Append(resp.TargetState.Set(ctx, m)...)
 			if resp.TargetIdentity != nil {
 				resp.Diagnostics.Append(resp.TargetIdentity.Set(ctx, m.identity())...)

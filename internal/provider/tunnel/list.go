@@ -73,10 +73,10 @@ func (l *listResource) List(ctx context.Context, req list.ListRequest, stream *l
 			whole.setComputed(&t, p.AccountID)
 			result.Diagnostics.Append(result.Identity.Set(ctx, whole.identity())...)
 			if req.IncludeResource {
-				if config, err := p.Client.TunnelConfig(ctx, t.ID); err != nil {
+				if config, err := configOf(ctx, p, t.ID); err != nil {
 					result.Diagnostics.Append(whole.attempt("read", p).Failed(err))
 				} else {
-					whole.setConfig(config.Config)
+					whole.setConfig(config)
 				}
 				result.Diagnostics.Append(result.Resource.Set(ctx, whole)...)
 			}

@@ -3,6 +3,8 @@
 package tunnel
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
@@ -10,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
+	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
 )
 
@@ -67,6 +70,19 @@ type accessModel struct {
 	Required types.Bool     `tfsdk:"required"`
 	TeamName types.String   `tfsdk:"team_name"`
 	AudTag   []types.String `tfsdk:"aud_tag"`
+}
+
+// configOf reads a tunnel's configuration; nil if it has none.
+func configOf(ctx context.Context, p *tfkit.Plane, id string) (*tunnelrule.Config, error) {
+	got, err := p.Client.TunnelConfig(ctx, id)
+	if err != nil || got.Config == nil {
+		return nil, err
+	}
+	config, err := tunnelrule.Parse(got.Config)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration of the tunnel %s: %w", id, err)
+	}
+	return &config, nil
 }
 
 // config is the wanted configuration; nil if none is managed. The catch-all is added
@@ -196,6 +212,10 @@ func (m *model) setComputed(t *cloudflare.Tunnel, account string) {
 	m.CreatedOn = types.StringValue(t.CreatedAt.UTC().Format(time.RFC3339))
 	m.CNAME = types.StringValue(t.ID + "." + cloudflare.TunnelDomain)
 	if m.Timeouts.IsNull() {
-		m.Timeouts = timeouts.Value{Object: types.ObjectNull(map[string]attr.Type{"update": types.StringType, "delete": types.StringType})}
+		m.Timeouts = noTimeouts()
 	}
+}
+
+func noTimeouts() timeouts.Value {
+	return timeouts.Value{Object: types.ObjectNull(map[string]attr.Type{"update": types.StringType, "delete": types.StringType})}
 }

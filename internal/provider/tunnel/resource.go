@@ -60,7 +60,7 @@ func (r *tunnelResource) Create(ctx context.Context, req resource.CreateRequest,
 	}
 	t, err := p.Client.CreateTunnel(ctx, m.Name.ValueString())
 	if err != nil {
-		resp.Diagnostics.Append(m.attempt("create", p).FailedBecause(err, createRemedy(err, m, p)))
+		resp.Diagnostics.Append(m.attempt("create", p).FailedBecause(err, createRemedy(err, p)))
 		return
 	}
 	m.setComputed(t, p.AccountID)
@@ -76,7 +76,7 @@ func (r *tunnelResource) Create(ctx context.Context, req resource.CreateRequest,
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
 }
 
-func createRemedy(err error, m model, p *tfkit.Plane) string {
+func createRemedy(err error, p *tfkit.Plane) string {
 	if !cloudflare.IsConflict(err) {
 		return ""
 	}
@@ -99,11 +99,11 @@ func (r *tunnelResource) Read(ctx context.Context, req resource.ReadRequest, res
 			return m.attempt("read", p).ReadFailed(err, diags)
 		}
 		if m.Ingress != nil {
-			config, err := p.Client.TunnelConfig(ctx, t.ID)
+			config, err := configOf(ctx, p, t.ID)
 			if err != nil {
 				return m.attempt("read the configuration of", p).ReadFailed(err, diags)
 			}
-			m.setConfig(config.Config)
+			m.setConfig(config)
 		}
 		m.Name = text(t.Name)
 		m.setComputed(t, p.AccountID)

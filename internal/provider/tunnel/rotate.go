@@ -5,6 +5,7 @@ package tunnel
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -196,7 +197,8 @@ func drain(ctx context.Context, c rotator, id string, limit time.Duration) error
 }
 
 func drainRemedy(err error) string {
-	if _, ok := err.(*stillConnected); !ok {
+	var still *stillConnected
+	if !errors.As(err, &still) {
 		return ""
 	}
 	return "stop cloudflared where it runs with this tunnel's token, then destroy again; timeouts.delete sets how long to wait"

@@ -80,7 +80,6 @@ func TestNothingThatTerraformKeepsOrShowsHasTheSecret(t *testing.T) {
 	}
 	const tunnels = "/client/v4/accounts/*/cfd_tunnel"
 	var secrets []string
-	state := tfproto.State{Type: kind}
 	for i, k := range []fault.Kind{fault.ErrorAfter, fault.ResetAfter, fault.Truncated, fault.HTMLAfter, fault.ResetBefore} {
 		t.Log(k)
 		// Creating with a lost answer finds its own tunnel again, by the secret.
@@ -98,7 +97,7 @@ func TestNothingThatTerraformKeepsOrShowsHasTheSecret(t *testing.T) {
 			t.Errorf("%s: there are %d tunnels of the name", k, len(all))
 		}
 		// So does a rotation.
-		state = p.Change(t.Context(), t, made, config("1"))
+		state := p.Change(t.Context(), t, made, config("1"))
 		plane.Faults.Add(fault.Rule{Method: http.MethodPatch, Path: tunnels + "/*", Kind: k})
 		plan, d = p.Plan(t.Context(), t, state, config("2"))
 		keep(tfproto.State{Object: plan.Object}, d)

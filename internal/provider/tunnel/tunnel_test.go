@@ -491,6 +491,10 @@ func TestATunnelIsAwaited(t *testing.T) {
 	timer := time.AfterFunc(200*time.Millisecond, func() { s.up("", 2) })
 	defer timer.Stop()
 	up := p.Create(t.Context(), t, connected, config(2, "1m"))
+	imported, d := p.Import(t.Context(), t, connected, plane.AccountID+"/"+id, nil)
+	if d.HasError() || imported.Object["connections"] != 1. || !cmp.Equal(imported.Identity, up.Identity) {
+		t.Errorf("imported: %v; %s", imported.Object, d)
+	}
 	requests := plane.Requests()
 	quiet(t, p, up, config(2, "1m"))
 	p.Change(t.Context(), t, up, config(1, "1m"))
@@ -515,5 +519,38 @@ func TestATunnelIsAwaited(t *testing.T) {
 	p.Change(t.Context(), t, state, nil)
 	if got := health(); got["status"] != "deleted" {
 		t.Errorf("after the destroy: %v", got)
+	}
+}
+
+func TestTunnelsAreListedForImport(t *testing.T) {
+	t.Parallel()
+	plane := acctest.NewPlane(t)
+	p := acctest.Proto(t, plane.Env, nil)
+	made := map[string]tfproto.State{}
+	for _, name := range []string{"a", "b", "c"} {
+		made[name] = p.Create(t.Context(), t, kind, tfproto.Object{"name": name, "ingress": ingress(rule(name+".example.com", "http://localhost:1"))})
+	}
+	p.Change(t.Context(), t, made["c"], nil)
+	list, d := p.List(t.Context(), t, kind, tfproto.Object{}, true, 0)
+	if d.HasError() || len(list) != 2 {
+		t.Fatalf("listed: %v; %s", list, d)
+	}
+	for _, one := range list {
+		if diff := cmp.Diff(made[one.Name].Object, one.Resource); diff != "" {
+			t.Errorf("%s (-made +listed):\n%s", one.Name, diff)
+		}
+		if diff := cmp.Diff(made[one.Name].Identity, one.Identity); diff != "" {
+			t.Errorf("identity of %s (-made +listed):\n%s", one.Name, diff)
+		}
+	}
+	before := plane.Requests()
+	if list, d = p.List(t.Context(), t, kind, tfproto.Object{"name": "b"}, false, 1); d.HasError() || len(list) != 1 || list[0].Name != "b" {
+		t.Errorf("of one name: %v; %s", list, d)
+	}
+	if got := plane.Requests() - before; got != 1 {
+		t.Errorf("a list of names took %d requests, not 1", got)
+	}
+	if _, d = p.List(t.Context(), t, kind, tfproto.Object{"plane": "paris"}, false, 0); !strings.Contains(d.String(), "paris") {
+		t.Errorf("of a plane that is none: %s", d)
 	}
 }

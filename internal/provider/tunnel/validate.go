@@ -4,10 +4,8 @@ package tunnel
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -19,11 +17,9 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
 )
 
-var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-
 // ID accepts the id of a tunnel.
 func ID() validator.String {
-	return stringvalidator.RegexMatches(uuidForm, "it must be the id of a tunnel, a UUID in lower case: use hybridge_tunnel.<name>.id")
+	return tfkit.UUID("a tunnel", "hybridge_tunnel.<name>.id")
 }
 
 // Name accepts the name of a tunnel: cloudflared takes a UUID for an id.
@@ -43,7 +39,7 @@ func (nameValidator) ValidateString(_ context.Context, req validator.StringReque
 	switch name := v.ValueString(); {
 	case name == "" || len(name) > 100 || strings.TrimSpace(name) != name:
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value for name", "A tunnel's name has 1 to 100 characters, without blanks around them.")
-	case uuidForm.MatchString(strings.ToLower(name)):
+	case tfkit.LooksLikeUUID(name):
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value for name", "A tunnel's name must not look like an id: cloudflared would take it for one.")
 	}
 }

@@ -71,7 +71,7 @@ func (m model) nodeBuiltins(ctx context.Context, diags *diag.Diagnostics) bool {
 // content is everything that makes the version but its code. known is false
 // while any of it is unknown.
 func (m model) content(ctx context.Context, secrets *sealed.Store, diags *diag.Diagnostics) (c bundle.Content, known bool) {
-	if !allKnown(ctx, m.CompatibilityDate, m.CompatibilityFlags, m.Vars, m.JSONVars, m.Services, m.VersionMetadata,
+	if !allKnown(ctx, m.CompatibilityDate, m.CompatibilityFlags, m.Vars, m.JSONVars, m.Services, m.VPCServices, m.VersionMetadata,
 		m.RawBindings, m.Placement, m.Limits) {
 		return bundle.Content{}, false
 	}
@@ -115,6 +115,9 @@ func (m model) bindings(ctx context.Context, diags *diag.Diagnostics) map[string
 			object["entrypoint"] = e
 		}
 		all[name] = jsonObject(object)
+	}
+	for name, id := range mapOf(ctx, m.VPCServices, diags) {
+		all[name] = jsonObject(map[string]any{"type": "vpc_service", "service_id": id})
 	}
 	if name := m.VersionMetadata.ValueString(); name != "" {
 		all[name] = jsonObject(map[string]any{"type": "version_metadata"})
@@ -178,7 +181,7 @@ func (m model) checkNames(diags *diag.Diagnostics) {
 	for _, group := range []struct {
 		name   string
 		values types.Map
-	}{{"vars", m.Vars}, {"json_vars", m.JSONVars}, {"services", m.Services}, {"secrets", m.Secrets}, {"raw_bindings", m.RawBindings}} {
+	}{{"vars", m.Vars}, {"json_vars", m.JSONVars}, {"services", m.Services}, {"vpc_services", m.VPCServices}, {"secrets", m.Secrets}, {"raw_bindings", m.RawBindings}} {
 		names := make([]string, 0, len(group.values.Elements()))
 		for name := range group.values.Elements() {
 			names = append(names, name)

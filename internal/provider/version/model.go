@@ -26,6 +26,7 @@ type model struct {
 	Vars               types.Map    `tfsdk:"vars"`
 	JSONVars           types.Map    `tfsdk:"json_vars"`
 	Services           types.Map    `tfsdk:"services"`
+	VPCServices        types.Map    `tfsdk:"vpc_services"`
 	Secrets            types.Map    `tfsdk:"secrets"`
 	KeepSecrets        types.Bool   `tfsdk:"keep_secrets"`
 	VersionMetadata    types.String `tfsdk:"version_metadata"`

@@ -175,6 +175,8 @@ func TestInvalidConfigurationIsRefusedBeforeApply(t *testing.T) {
 		"null variable":       {script(tfproto.Object{"vars": map[string]any{"A": nil}}), []string{`at vars["A"]`, `vars["A"] is null`, "leave the element out"}},
 		"null JSON variable":  {script(tfproto.Object{"json_vars": map[string]any{"A": nil}}), []string{`at json_vars["A"]`, "leave the element out"}},
 		"null raw binding":    {script(tfproto.Object{"raw_bindings": map[string]any{"A": nil}}), []string{`at raw_bindings["A"]`, "leave the element out"}},
+		"vpc collision":       {script(tfproto.Object{"vars": map[string]any{"A": "x"}, "vpc_services": map[string]any{"A": "0190a1b2-0000-4000-8000-000000000001"}}), []string{`at vpc_services["A"]`, "env.A"}},
+		"no VPC service":      {script(tfproto.Object{"vpc_services": map[string]any{"A": "api"}}), []string{`vpc_services["A"]`, "hybridge_vpc_service.<name>.id"}},
 		"null service":        {script(tfproto.Object{"services": map[string]any{"A": nil}}), []string{`at services["A"]`, "leave the element out"}},
 		"null flag":           {script(tfproto.Object{"compatibility_flags": []any{"nodejs_compat", nil}}), []string{"at compatibility_flags", "is null", "compact("}},
 		"null define":         {bundled(dir, tfproto.Object{"bundle": map[string]any{"entrypoint": "x", "define": map[string]any{"A": nil}}}), []string{`at bundle.define["A"]`, "leave the element out"}},

@@ -168,6 +168,13 @@ func contentAttributes() map[string]schema.Attribute {
 				},
 			}},
 		},
+		"vpc_services": schema.MapAttribute{
+			ElementType: types.StringType,
+			Optional:    true,
+			MarkdownDescription: "Private services behind tunnels that the code fetches from (Workers VPC), by the name of the binding: each the id of a VPC service, e.g. " +
+				"`hybridge_vpc_service.api.id`. Default: none.",
+			Validators: []validator.Map{names, tfkit.NoNulls{}, mapvalidator.ValueStringsAre(tfkit.UUID("a VPC service", "hybridge_vpc_service.<name>.id"))},
+		},
 		"version_metadata": schema.StringAttribute{
 			Optional:            true,
 			MarkdownDescription: "Name of a binding that tells the code its version's id and tag. Default: none.",

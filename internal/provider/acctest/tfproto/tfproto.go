@@ -314,6 +314,61 @@ func (p *Provider) Invoke(ctx context.Context, t TB, kind string, config Object)
 	return messages, d
 }
 
+// Move takes over an object that another provider has in state: its attributes as JSON.
+func (p *Provider) Move(ctx context.Context, t TB, provider, from, attributes, to string) (State, Diagnostics) {
+	t.Helper()
+	resp, err := p.server.MoveResourceState(ctx, &tfprotov6.MoveResourceStateRequest{
+		SourceProviderAddress: provider, SourceTypeName: from, SourceState: &tfprotov6.RawState{JSON: []byte(attributes)}, TargetTypeName: to,
+	})
+	if err != nil {
+		t.Fatalf("MoveResourceState(%s): %v", to, err)
+	}
+	state := State{Type: to, Object: unpack(t, p.resource(t, to).ValueType(), resp.TargetState), private: resp.TargetPrivate}
+	state.Identity = p.unpackIdentity(t, to, resp.TargetIdentity)
+	return state, resp.Diagnostics
+}
+
+// Listed is one result of a list resource.
+type Listed struct {
+	Name     string
+	Identity Object
+	Resource Object // nil unless asked for
+}
+
+// List runs a list resource; limit 0 means all.
+func (p *Provider) List(ctx context.Context, t TB, kind string, config Object, whole bool, limit int64) (list []Listed, d Diagnostics) {
+	t.Helper()
+	server, ok := p.server.(tfprotov6.ProviderServerWithListResource)
+	schema := p.schemas.ListResourceSchemas[kind]
+	if !ok || schema == nil {
+		t.Fatalf("there is no list resource %q", kind)
+	}
+	value := pack(t, schema.ValueType(), config)
+	validated, err := server.ValidateListResourceConfig(ctx, &tfprotov6.ValidateListResourceConfigRequest{TypeName: kind, Config: value})
+	if err != nil {
+		t.Fatalf("ValidateListResourceConfig(%s): %v", kind, err)
+	}
+	if d = validated.Diagnostics; d.HasError() {
+		return nil, d
+	}
+	stream, err := server.ListResource(ctx, &tfprotov6.ListResourceRequest{TypeName: kind, Config: value, IncludeResource: whole, Limit: limit})
+	if err != nil {
+		t.Fatalf("ListResource(%s): %v", kind, err)
+	}
+	for r := range stream.Results {
+		d = append(d, r.Diagnostics...)
+		if r.Identity == nil {
+			continue
+		}
+		one := Listed{Name: r.DisplayName, Identity: p.unpackIdentity(t, kind, r.Identity)}
+		if whole {
+			one.Resource = unpack(t, p.resource(t, kind).ValueType(), r.Resource)
+		}
+		list = append(list, one)
+	}
+	return list, d
+}
+
 // Call calls a function, which needs no configured provider.
 func Call(ctx context.Context, t TB, server tfprotov6.ProviderServer, name string, arguments ...any) (any, *tfprotov6.FunctionError) {
 	t.Helper()

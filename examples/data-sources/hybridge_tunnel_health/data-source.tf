@@ -1,0 +1,16 @@
+resource "hybridge_tunnel" "vps" {
+  name    = "paris-2"
+  ingress = [{ hostname = "app.example.com", service = "hello_world" }]
+}
+
+# A plan warns while the tunnel is not served, and fails in no case.
+check "tunnel" {
+  data "hybridge_tunnel_health" "vps" {
+    tunnel_id = hybridge_tunnel.vps.id
+  }
+
+  assert {
+    condition     = data.hybridge_tunnel_health.vps.healthy
+    error_message = "The tunnel is ${data.hybridge_tunnel_health.vps.status}: ${coalesce(data.hybridge_tunnel_health.vps.error, "look at hybridge status on its machine")}"
+  }
+}

@@ -1,0 +1,4 @@
+import {
+  to = hybridge_tunnel.vps
+  id = "0123456789abcdef0123456789abcdef/8e4f0a1c-7b52-4d3e-9f60-1a2b3c4d5e6f"
+}

@@ -1,0 +1,2 @@
+# [plane:]account_id/zone_id/record_id
+terraform import hybridge_tunnel_hostname.app 0123456789abcdef0123456789abcdef/fedcba9876543210fedcba9876543210/00112233445566778899aabbccddeeff

@@ -1,0 +1,7 @@
+import {
+  to = hybridge_vpc_service.api
+  identity = {
+    account_id = "0123456789abcdef0123456789abcdef"
+    service_id = "8e4f0a1c-7b52-4d3e-9f60-1a2b3c4d5e6f"
+  }
+}
