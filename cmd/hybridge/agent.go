@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -64,7 +63,7 @@ ends it at once.`,
 		Example: "  hybridge agent check --config agent.yaml",
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			if _, err := readAgentFile(p, config); err != nil {
+			if _, err := readAgentFile(onMachine(p), config); err != nil {
 				return err
 			}
 			fmt.Fprintf(p.stdout, "%s is valid\n", config)
@@ -76,9 +75,7 @@ ends it at once.`,
 		Example: "  hybridge agent schema > agent.schema.json",
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			enc := json.NewEncoder(p.stdout)
-			enc.SetIndent("", "  ")
-			return enc.Encode(agentfile.Schema())
+			return writeJSON(p.stdout, agentfile.Schema())
 		},
 	})
 	cmd.AddCommand(newAgentEnroll(p))

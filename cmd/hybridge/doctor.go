@@ -24,7 +24,7 @@ remedy. It changes nothing. The exit code is 1 if the agent could not run.`,
 		Example: "  hybridge doctor --config /etc/hybridge/agent.yaml",
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			checks := doctor.Examine(context.Background(), config, p.getenv)
+			checks := doctor.Examine(context.Background(), config, onMachine(p).getenv)
 			w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 			wrong := 0
 			for _, c := range checks {

@@ -31,19 +31,25 @@ var errNotReady = errors.New("the agent is not ready")
 
 func newStatus(p process) *cobra.Command {
 	var config string
-	var asJSON, watch bool
+	var asJSON, watch, schema bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show how this machine's agent is",
 		Long: `Show how this machine's agent is: its checks, connectors, Workers, certificates. It
 asks the health endpoint that agent.yaml names. The exit code is 1 if something of the
-configuration does not work; warnings do not count.`,
+configuration does not work; warnings do not count.
+
+The document of --json has a version: members may be added, and none goes or changes its
+meaning without another one. --schema prints its JSON Schema.`,
 		Example: `  hybridge status
   hybridge status --watch
   hybridge status --json | jq .connectors`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := readAgentFile(p, config)
+			if schema {
+				return writeJSON(p.stdout, health.Schema())
+			}
+			f, err := readAgentFile(onMachine(p), config)
 			if err != nil {
 				return err
 			}
@@ -55,9 +61,7 @@ configuration does not work; warnings do not count.`,
 				return err
 			}
 			if asJSON {
-				enc := json.NewEncoder(p.stdout)
-				enc.SetIndent("", "  ")
-				err = enc.Encode(s)
+				err = writeJSON(p.stdout, s)
 			} else {
 				err = writeStatus(p.stdout, s)
 			}
@@ -70,8 +74,22 @@ configuration does not work; warnings do not count.`,
 	cmd.Flags().StringVar(&config, "config", defaultAgentFile, "`FILE` of the agent's configuration")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the document of the health endpoint")
 	cmd.Flags().BoolVar(&watch, "watch", false, "show it anew each second, until Ctrl-C")
-	cmd.MarkFlagsMutuallyExclusive("json", "watch")
+	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of the document")
+	cmd.MarkFlagsMutuallyExclusive("json", "watch", "schema")
 	return cmd
+}
+
+// onMachine lets a person's command read the same agent.yaml as the service, which
+// alone is told where its credentials are.
+func onMachine(p process) process {
+	p.getenv = credential.WithServiceDirectory(p.getenv)
+	return p
+}
+
+func writeJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }
 
 func askAgent(ctx context.Context, f *agentfile.File) (health.Status, error) {

@@ -30,6 +30,7 @@ const (
 	codeBadParameter       = 10004
 	codeWorkerNotFound     = 10007
 	codeETagMismatch       = 10018
+	codeFull               = 10019 // ours
 	codeInvalid            = 10021
 	codeBadBody            = 10026
 	codeTooLarge           = 10027

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/upload"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/workerd"
 )
@@ -110,6 +111,10 @@ func writeError(w http.ResponseWriter, err error) (status, code int) {
 	if len(list) == 0 {
 		list = Errors{{Status: http.StatusInternalServerError, Code: codeInternal, Transient: true,
 			Message: "An unknown error has occurred in the plane; its log has the details."}}
+	}
+	if registry.IsFull(err) {
+		list = Errors{fail(http.StatusInsufficientStorage, codeFull,
+			"The plane's disk is full or refuses writes, and nothing was changed; Workers go on serving. Make room on the machine (\"hybridge doctor\" looks), then repeat.")}
 	}
 	first := list[0]
 	if !first.Transient {

@@ -14,12 +14,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 var (
-	nameForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$`)
-	uuidForm = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	hostForm = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	nameForm    = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$`)
+	uuidForm    = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	accountForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	hostForm    = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
 // check refuses what makes no sense, all of it at once.
@@ -52,6 +54,7 @@ func (f *File) check() error {
 	case f.Health.TokenFile == "":
 		bad("health.token_file", "it is needed where health.listen is not a unix socket")
 	}
+	checkSecretFile(bad, "health.token_file", f.Health.TokenFile)
 	for n, w := range f.Alerts.Webhooks {
 		key := fmt.Sprintf("alerts.webhooks[%d]", n)
 		u, err := url.Parse(w.URL)
@@ -61,6 +64,7 @@ func (f *File) check() error {
 		if w.SecretFile == "" {
 			bad(key+".secret_file", "it is needed: without a signature nobody can tell who calls")
 		}
+		checkSecretFile(bad, key+".secret_file", w.SecretFile)
 	}
 	if !slices.Contains([]string{"trace", "debug", "info", "warn", "error", "off"}, f.Log.Level) {
 		bad("log.level", "%q is unknown; use trace, debug, info, warn, error or off", f.Log.Level)
@@ -89,6 +93,7 @@ func (f *File) checkPlane(bad complain) {
 	if p.API.TLS != nil {
 		checkPair(bad, "plane.api.tls", *p.API.TLS)
 	}
+	checkSecretFile(bad, "plane.initial_token_file", p.InitialTokenFile)
 	for n, c := range p.AllowEgress {
 		if _, err := netip.ParsePrefix(c); err != nil {
 			bad(fmt.Sprintf("plane.allow_egress[%d]", n), "%q is no address range; write it as 10.1.2.3/32", c)
@@ -152,9 +157,7 @@ func (f *File) checkConnectors(bad complain) {
 		if c.Cloudflared != "" && !filepath.IsAbs(c.Cloudflared) {
 			bad(key+".cloudflared", "%q is not absolute", c.Cloudflared)
 		}
-		if !filepath.IsAbs(c.TokenFile) {
-			bad(key+".token_file", "%q is no absolute path of the file with the tunnel's token", c.TokenFile)
-		}
+		checkToken(bad, key, c)
 		if c.Metrics == "" {
 			continue
 		}
@@ -165,6 +168,63 @@ func (f *File) checkConnectors(bad complain) {
 			bad(key+".metrics", "connectors.%s has the same", other)
 		}
 		metrics[c.Metrics] = name
+	}
+}
+
+// checkToken wants one source of the tunnel's token.
+func checkToken(bad complain, key string, c Connector) {
+	api := c.TokenFromAPI
+	n := 0
+	for _, given := range []bool{c.TokenFile != "", c.TokenSOPS != nil, api != nil} {
+		if given {
+			n++
+		}
+	}
+	if n != 1 {
+		bad(key, "say where the tunnel's token comes from with one of token_file, token_sops, token_from_api")
+	}
+	checkSecretFile(bad, key+".token_file", c.TokenFile)
+	checkSOPS(bad, key+".token_sops", c.TokenSOPS)
+	if api == nil {
+		return
+	}
+	key += ".token_from_api"
+	if !accountForm.MatchString(api.AccountID) {
+		bad(key+".account_id", "%q is not 32 hexadecimal digits", api.AccountID)
+	}
+	if (api.APITokenFile != "") == (api.APITokenSOPS != nil) {
+		bad(key, "say where the API token comes from with one of api_token_file, api_token_sops")
+	}
+	checkSecretFile(bad, key+".api_token_file", api.APITokenFile)
+	checkSOPS(bad, key+".api_token_sops", api.APITokenSOPS)
+	if api.BaseURL != "" {
+		u, err := url.Parse(api.BaseURL)
+		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !IsLoopback(net.JoinHostPort(u.Hostname(), "1"))) {
+			bad(key+".base_url", "it must be an https URL without credentials, or an http one of this machine")
+		}
+	}
+	if time.Duration(api.Refresh) < time.Second {
+		bad(key+".refresh", "it is shorter than 1s")
+	}
+}
+
+func checkSOPS(bad complain, key string, s *SOPSValue) {
+	if s == nil {
+		return
+	}
+	if !filepath.IsAbs(s.File) {
+		bad(key+".file", "%q is no absolute path", s.File)
+	}
+	if s.Key == "" {
+		bad(key+".key", "it is needed")
+	}
+	checkSecretFile(bad, key+".age_identity_file", s.AgeIdentityFile)
+}
+
+// checkSecretFile refuses a path that depends on where the agent was started.
+func checkSecretFile(bad complain, key, path string) {
+	if path != "" && !filepath.IsAbs(path) {
+		bad(key, "%q is no absolute path", path)
 	}
 }
 

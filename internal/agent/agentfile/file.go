@@ -17,6 +17,10 @@ const (
 	// for a while by whoever is told.
 	DefaultCertificateExpiry = Duration(14 * 24 * time.Hour)
 	DefaultDiskFree          = Percent(10)
+	// DefaultAgeIdentity is where hybridge agent enroll puts it.
+	DefaultAgeIdentity = "/etc/hybridge/age-identity"
+	// DefaultRefresh costs five of Cloudflare's 1200 requests per five minutes.
+	DefaultRefresh = Duration(time.Minute)
 )
 
 // File is agent.yaml. Unknown keys are refused.
@@ -80,8 +84,28 @@ type Hostname struct {
 type Connector struct {
 	TunnelID    string `yaml:"tunnel_id" json:"tunnel_id" jsonschema:"format=uuid" jsonschema_description:"Tunnel that the token must be of."`
 	Cloudflared string `yaml:"cloudflared,omitempty" json:"cloudflared,omitempty" jsonschema_description:"Path of cloudflared. Default: PATH."`
-	TokenFile   string `yaml:"token_file" json:"token_file" jsonschema_description:"File with the tunnel's token. A change rotates without downtime."`
-	Metrics     string `yaml:"metrics,omitempty" json:"metrics,omitempty" jsonschema_description:"Loopback host:port of cloudflared's metrics. Default: a free port."`
+	Metrics     string `yaml:"metrics,omitempty" json:"metrics,omitempty" jsonschema_description:"Loopback host:port of cloudflared's metrics; after a rotation a free one, which hybridge status names. Default: a free port."`
+
+	// Where the tunnel's token comes from: one of these. Another token there rotates without downtime.
+	TokenFile    string        `yaml:"token_file,omitempty" json:"token_file,omitempty" jsonschema_description:"File with the tunnel's token. A change rotates without downtime."`
+	TokenSOPS    *SOPSValue    `yaml:"token_sops,omitempty" json:"token_sops,omitempty" jsonschema_description:"Value of a SOPS file with the tunnel's token. A change rotates without downtime."`
+	TokenFromAPI *TokenFromAPI `yaml:"token_from_api,omitempty" json:"token_from_api,omitempty" jsonschema_description:"Ask the API that made the tunnel for its token, so that nothing else has to know it. A rotation there rotates here without downtime."`
+}
+
+// SOPSValue is a value of a SOPS file.
+type SOPSValue struct {
+	File            string `yaml:"file" json:"file" jsonschema_description:"Path of the encrypted file."`
+	Key             string `yaml:"key" json:"key" jsonschema_description:"Path of the value in it, e.g. tunnel.token."`
+	AgeIdentityFile string `yaml:"age_identity_file,omitempty" json:"age_identity_file,omitempty" jsonschema_description:"The machine's age identity, which hybridge agent enroll makes. Default /etc/hybridge/age-identity."`
+}
+
+// TokenFromAPI says how to ask for a tunnel's token.
+type TokenFromAPI struct {
+	AccountID    string     `yaml:"account_id" json:"account_id" jsonschema:"pattern=^[0-9a-f]{32}$" jsonschema_description:"Account of the tunnel."`
+	APITokenFile string     `yaml:"api_token_file,omitempty" json:"api_token_file,omitempty" jsonschema_description:"File with an API token that may write this account's tunnels."`
+	APITokenSOPS *SOPSValue `yaml:"api_token_sops,omitempty" json:"api_token_sops,omitempty" jsonschema_description:"Value of a SOPS file with that API token."`
+	BaseURL      string     `yaml:"base_url,omitempty" json:"base_url,omitempty" jsonschema_description:"API of the plane that has the tunnel. Default Cloudflare's."`
+	Refresh      Duration   `yaml:"refresh,omitempty" json:"refresh,omitempty" jsonschema_description:"How often to ask, and so how soon a rotation is noticed. Default 1m, at least 1s."`
 }
 
 // Health is the health endpoint.
@@ -116,6 +140,39 @@ func (f *File) defaults() {
 	setDefault(&f.Alerts.DiskFree, DefaultDiskFree)
 	setDefault(&f.Log.Level, "info")
 	setDefault(&f.Log.Format, "json")
+	for _, c := range f.Connectors {
+		for _, s := range c.sops() {
+			setDefault(&s.AgeIdentityFile, DefaultAgeIdentity)
+		}
+		if c.TokenFromAPI != nil {
+			setDefault(&c.TokenFromAPI.Refresh, DefaultRefresh)
+		}
+	}
+}
+
+// SecretFiles are the files with secrets that a connector needs.
+func (c Connector) SecretFiles() (paths []string) {
+	if c.TokenFile != "" {
+		paths = append(paths, c.TokenFile)
+	}
+	if c.TokenFromAPI != nil && c.TokenFromAPI.APITokenFile != "" {
+		paths = append(paths, c.TokenFromAPI.APITokenFile)
+	}
+	for _, s := range c.sops() {
+		paths = append(paths, s.AgeIdentityFile)
+	}
+	return paths
+}
+
+// sops are the SOPS values that a connector names.
+func (c Connector) sops() (out []*SOPSValue) {
+	if c.TokenSOPS != nil {
+		out = append(out, c.TokenSOPS)
+	}
+	if c.TokenFromAPI != nil && c.TokenFromAPI.APITokenSOPS != nil {
+		out = append(out, c.TokenFromAPI.APITokenSOPS)
+	}
+	return out
 }
 
 func setDefault[T comparable](v *T, d T) {

@@ -4,6 +4,8 @@ package agentfile
 
 import (
 	"encoding/json"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +92,50 @@ func TestWhatIsRefusedIsNamed(t *testing.T) {
 	}
 }
 
+func TestATokenHasOneSource(t *testing.T) {
+	t.Parallel()
+	const connector = `format: 1
+connectors:
+  paris-1: { tunnel_id: 5f1b0c3a-0000-4000-8000-000000000001, %s }
+`
+	const sops = `{ file: "${CREDENTIALS_DIRECTORY}/s.yaml", key: tunnel.token }`
+	parse := func(source string) (*File, error) {
+		return Parse([]byte(strings.Replace(connector, "%s", source, 1)), credentials)
+	}
+	for _, source := range []string{
+		"token_file: /t", "token_sops: " + sops,
+		`token_from_api: { account_id: 0123456789abcdef0123456789abcdef, api_token_file: "${CREDENTIALS_DIRECTORY}/api", refresh: 5m }`,
+		`token_from_api: { account_id: 0123456789abcdef0123456789abcdef, base_url: "http://127.0.0.1:8780/client/v4", api_token_sops: ` + sops + " }",
+	} {
+		f, err := parse(source)
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+			continue
+		}
+		for _, s := range f.Connectors["paris-1"].sops() {
+			if s.File != "/run/credentials/h/s.yaml" || s.AgeIdentityFile != DefaultAgeIdentity {
+				t.Errorf("%s: %+v", source, s)
+			}
+		}
+	}
+	for source, want := range map[string]string{
+		"metrics: 127.0.0.1:1":                                               "with one of token_file, token_sops, token_from_api",
+		"token_file: /t, token_sops: " + sops:                                "with one of token_file, token_sops, token_from_api",
+		"token_file: t":                                                      "token_file: \"t\" is no absolute path",
+		"token_sops: { file: s.yaml, key: t }":                               "token_sops.file: \"s.yaml\" is no absolute path",
+		"token_sops: { file: /s.yaml }":                                      "token_sops.key: it is needed",
+		"token_from_api: { account_id: me }":                                 "account_id: \"me\" is not 32",
+		"token_from_api: { api_token_file: /a, refresh: 1ms }":               "refresh: it is shorter than 1s",
+		"token_from_api: { api_token_file: /a, base_url: http://10.0.0.1/ }": "base_url: it must be an https URL",
+		"token_from_api: {}":                                                 "with one of api_token_file, api_token_sops",
+		"token_from_api: { api_token: canary }":                              "line 3, column",
+	} {
+		if _, err := parse(source); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v, want %q", source, err, want)
+		}
+	}
+}
+
 func TestTheSchemaNamesEveryKeyAndRefusesOthers(t *testing.T) {
 	t.Parallel()
 	text, err := json.Marshal(Schema())
@@ -99,6 +145,27 @@ func TestTheSchemaNamesEveryKeyAndRefusesOthers(t *testing.T) {
 	for _, want := range []string{`"additionalProperties":false`, `"connectors"`, `"token_file"`, `"initial_token_file"`, `"disk_free"`, `"$defs"`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the schema lacks %s", want)
+		}
+	}
+}
+
+func TestWhatTheGuideShowsIsValid(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../templates/guides/agent.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(blocks) < 2 {
+		t.Fatalf("it has %d blocks of YAML", len(blocks))
+	}
+	for _, block := range blocks {
+		yaml := block[1]
+		if !strings.Contains(yaml, "format: 1") {
+			yaml = "format: 1\n" + yaml
+		}
+		if _, err := Parse([]byte(yaml), credentials); err != nil {
+			t.Errorf("%v\n%s", err, yaml)
 		}
 	}
 }

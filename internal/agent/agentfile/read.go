@@ -18,7 +18,7 @@ import (
 const maxBytes = 1 << 20
 
 // Read reads and checks path. getenv answers for ${NAME} in the values of keys
-// that end in _file, and of listen and address. What the parser refuses is named with line
+// that end in file, and of listen and address. What the parser refuses is named with line
 // and column, what the rules refuse with its key.
 func Read(path string, getenv func(string) string) (*File, error) {
 	info, err := os.Stat(path)
@@ -82,6 +82,23 @@ func Schema() *jsonschema.Schema {
 	return s
 }
 
+// JSONSchemaExtend implements jsonschema's interface: one source of the token.
+func (Connector) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.OneOf = oneOf("token_file", "token_sops", "token_from_api")
+}
+
+// JSONSchemaExtend implements jsonschema's interface: one source of the API token.
+func (TokenFromAPI) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.OneOf = oneOf("api_token_file", "api_token_sops")
+}
+
+func oneOf(keys ...string) (out []*jsonschema.Schema) {
+	for _, key := range keys {
+		out = append(out, &jsonschema.Schema{Required: []string{key}})
+	}
+	return out
+}
+
 // expand replaces ${NAME} where that is allowed.
 func (f *File) expand(getenv func(string) string) error {
 	var errs []error
@@ -116,6 +133,13 @@ func (f *File) expand(getenv func(string) string) error {
 	}
 	for name, c := range f.Connectors {
 		in("connectors."+name+".token_file", &c.TokenFile)
+		for _, s := range c.sops() {
+			in("connectors."+name+": file", &s.File)
+			in("connectors."+name+": age_identity_file", &s.AgeIdentityFile)
+		}
+		if c.TokenFromAPI != nil {
+			in("connectors."+name+".token_from_api.api_token_file", &c.TokenFromAPI.APITokenFile)
+		}
 		f.Connectors[name] = c
 	}
 	in("health.listen", &f.Health.Listen)

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hybridge/terraform-provider-hybridge/internal/supervise"
 )
 
 // Remedy says how to get cloudflared, which we never fetch ourselves.
@@ -70,12 +72,35 @@ func Version(ctx context.Context, path string) (version string, tokenFile bool, 
 	return m[1] + "." + m[2] + "." + m[3], known, nil
 }
 
+// tokenPath is where a cloudflared finds its token: a pipe that handOver has filled. So it
+// starts with the token that was checked, also when it is started again after its source has changed, and
+// the token of another source than a file touches no disk.
+var tokenPath = fmt.Sprintf("/dev/fd/%d", supervise.FirstFD)
+
+// maxTokenBytes is far above any token and less than a pipe takes without a reader.
+const maxTokenBytes = 4 << 10
+
+// handOver returns the read end of a pipe that holds the token and nothing after it.
+func handOver(token string) ([]*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("handing the token over: %w", err)
+	}
+	_, err = io.WriteString(w, token)
+	if err = errors.Join(err, w.Close()); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("handing the token over: %w", err)
+	}
+	return []*os.File{r}, nil
+}
+
 // command is how a connector is started, as a value. The token is never in
-// argv: it is in the named file, or in the environment of this child alone.
-func command(path, metrics, tokenFile, token string) (argv, env []string) {
+// argv: it is at tokenPath, or in the environment of this child alone where it
+// does not know --token-file.
+func command(path, metrics string, knowsFile bool, token string) (argv, env []string) {
 	argv = []string{path, "tunnel", "--no-autoupdate", "--metrics", metrics, "--grace-period", grace.String(), "run"}
-	if tokenFile != "" {
-		argv = append(argv, "--token-file", tokenFile)
+	if knowsFile {
+		argv = append(argv, "--token-file", tokenPath)
 	} else {
 		env = append(env, "TUNNEL_TOKEN="+token)
 	}
@@ -87,8 +112,11 @@ func command(path, metrics, tokenFile, token string) (argv, env []string) {
 	return argv, env
 }
 
-// checkToken refuses what is no token, or one of another tunnel, without quoting it.
-func checkToken(token, tunnelID string) error {
+// CheckToken refuses what is no token, or one of another tunnel, without quoting it.
+func CheckToken(token, tunnelID string) error {
+	if len(token) > maxTokenBytes {
+		return errors.New("it is far too long for a tunnel token")
+	}
 	text, err := base64.StdEncoding.DecodeString(token)
 	if err != nil {
 		text, err = base64.RawStdEncoding.DecodeString(token)

@@ -4,6 +4,7 @@ package connector
 
 import (
 	"bytes"
+	"encoding/base64"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +17,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/agentfile"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/connector/standintest"
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/tunneltoken"
 	"github.com/hybridge/terraform-provider-hybridge/internal/supervise"
 )
 
@@ -46,7 +49,7 @@ func start(t *testing.T, in *standintest.StandIn, secret string) (c *Connector, 
 	host := supervise.NewHost()
 	t.Cleanup(host.Close)
 	c = Start(Config{
-		Name: "paris-1", TunnelID: standintest.TunnelID, Cloudflared: in.Path, TokenFile: tokenFile, Host: host,
+		Name: "paris-1", TunnelID: standintest.TunnelID, Cloudflared: in.Path, Token: tunneltoken.Of(agentfile.Connector{TokenFile: tokenFile}), Host: host,
 		Interval: 20 * time.Millisecond, RotationTimeout: 2 * time.Second,
 		Log: hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Debug}),
 	})
@@ -61,11 +64,11 @@ func state(c *Connector, want string) func() bool {
 func TestTheTokenGoesByFileAndNowhereElse(t *testing.T) {
 	t.Parallel()
 	in := standintest.New(t, standintest.Behaviour{Connections: 4})
-	c, file, log := start(t, in, "canary-one")
+	c, _, log := start(t, in, "canary-one")
 	standintest.Eventually(t, "connected", state(c, "connected"))
 	seen := in.Seen()[0]
 	token := standintest.Token("canary-one")
-	if all := strings.Join(append(seen.Argv, seen.Env...), " "); strings.Contains(all, token) || !slices.Contains(seen.Argv, file) || !slices.Contains(seen.Argv, "--no-autoupdate") {
+	if all := strings.Join(append(seen.Argv, seen.Env...), " "); strings.Contains(all, token) || !slices.Contains(seen.Argv, tokenPath) || !slices.Contains(seen.Argv, "--no-autoupdate") {
 		t.Errorf("it was started with %q", all)
 	}
 	if seen.Token != token {
@@ -130,10 +133,13 @@ func TestATokenThatCannotConnectDropsNothing(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	standintest.WriteToken(t, file, "nonsense")
-	time.Sleep(200 * time.Millisecond)
-	if got := c.Status(); got.PID != pid || got.State != "connected" {
+	standintest.Eventually(t, "it says what is wrong", func() bool { return strings.Contains(c.Status().Pending, "it holds no tunnel token") })
+	time.Sleep(100 * time.Millisecond) // and stays so
+	if got := c.Status(); got.PID != pid || got.State != "connected" || got.Pending == "" {
 		t.Errorf("after a file without a token: %+v", got)
 	}
+	standintest.WriteToken(t, file, standintest.Token("good"))
+	standintest.Eventually(t, "all is well with the token before", func() bool { return c.Status().Pending == "" })
 }
 
 func TestAKilledConnectorComesBack(t *testing.T) {
@@ -191,24 +197,108 @@ func TestStopWaitsForItsGrace(t *testing.T) {
 
 func TestATokenOfAnotherTunnelIsRefused(t *testing.T) {
 	t.Parallel()
-	err := checkToken(standintest.Token("s"), "5f1b0c3a-0000-4000-8000-00000000beef")
+	err := CheckToken(standintest.Token("s"), "5f1b0c3a-0000-4000-8000-00000000beef")
 	if err == nil || !strings.Contains(err.Error(), standintest.TunnelID) {
 		t.Errorf("%v", err)
 	}
 }
 
-// TestARealCloudflared looks at what we rely on, where there is one.
+// Its source may hold a token by now that connects nowhere: what was checked is what it gets.
+func TestAKilledConnectorComesBackWithTheTokenItHad(t *testing.T) {
+	t.Parallel()
+	in := standintest.New(t, standintest.Behaviour{Connections: 4, Refused: []string{standintest.Token("wrong")}})
+	c, file, _ := start(t, in, "good")
+	standintest.Eventually(t, "connected", state(c, "connected"))
+	standintest.WriteToken(t, file, standintest.Token("wrong"))
+	standintest.Eventually(t, "the new token is given up", func() bool {
+		return strings.Contains(c.Status().Pending, "rotating: the new connector had no connection")
+	})
+	if got := c.Status(); got.State != "connected" || got.LastError != "" {
+		t.Errorf("%+v", got)
+	}
+	pid := c.Status().PID
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	standintest.Eventually(t, "another one is connected", func() bool {
+		s := c.Status()
+		return s.State == "connected" && s.PID != pid
+	})
+	if seen := in.Seen(); seen[len(seen)-1].Token != standintest.Token("good") {
+		t.Error("it was started with the token that connects nowhere")
+	}
+}
+
+func TestAChangeIsARotation(t *testing.T) {
+	t.Parallel()
+	in, other := standintest.New(t, standintest.Behaviour{Connections: 4}), standintest.New(t, standintest.Behaviour{Version: "2026.1.0"})
+	c, _, _ := start(t, in, "s")
+	standintest.Eventually(t, "connected", state(c, "connected"))
+	pid := c.Status().PID
+	cfg, _ := c.wanted()
+	cfg.Cloudflared = other.Path
+	c.Change(cfg)
+	standintest.Eventually(t, "the other cloudflared gets no connection", func() bool { return strings.Contains(c.Status().Pending, "the old connector stays") })
+	if got := c.Status(); got.PID != pid || got.State != "connected" || got.Version != "2025.4.0" {
+		t.Errorf("%+v", got)
+	}
+	other.Behave(standintest.Behaviour{Version: "2026.1.0", Connections: 2})
+	cfg.Metrics = free(t)
+	c.Change(cfg)
+	standintest.Eventually(t, "the other one is in use", func() bool { return c.Status().Rotations == 1 })
+	if got := c.Status(); got.Version != "2026.1.0" || got.Connections != 2 || got.Metrics != cfg.Metrics || got.Pending != "" {
+		t.Errorf("%+v", got)
+	}
+	if seen := in.Seen(); seen[len(seen)-1].Event != "end" {
+		t.Error("the old one still runs")
+	}
+
+	// While nothing runs, a change does not wait for the back-off's end.
+	other.Behave(standintest.Behaviour{Exit: 1})
+	_ = syscall.Kill(c.Status().PID, syscall.SIGKILL)
+	standintest.Eventually(t, "it fails again and again", func() bool { return c.Status().Restarts > 2 })
+	cfg.Cloudflared = in.Path
+	c.Change(cfg)
+	standintest.Eventually(t, "the first one is in use", func() bool { return c.Status().Version == "2025.4.0" })
+}
+
+func free(t *testing.T) string {
+	t.Helper()
+	address, err := freePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// TestARealCloudflared runs the real one, where there is one on PATH, towards an edge that nobody
+// listens at. It takes its token from our pipe, its metrics server tells that it has no connection,
+// and it ends when asked to.
 func TestARealCloudflared(t *testing.T) {
 	t.Parallel()
-	path, err := exec.LookPath("cloudflared")
+	real, err := exec.LookPath("cloudflared")
 	if err != nil {
 		t.Skip("no cloudflared on PATH")
 	}
-	if _, _, err := Version(t.Context(), path); err != nil {
-		t.Error(err)
+	version, knowsFile, err := Version(t.Context(), real)
+	if err != nil {
+		t.Fatal(err)
 	}
-	out, _ := exec.CommandContext(t.Context(), path, "tunnel", "run", "--help").CombinedOutput()
-	if _, file, _ := Version(t.Context(), path); file && !strings.Contains(string(out), "--token-file") {
-		t.Error("this version does not know --token-file")
+	path := filepath.Join(t.TempDir(), "cloudflared")
+	script := "#!/bin/sh\nexport TUNNEL_EDGE=127.0.0.1:1 TUNNEL_TRANSPORT_PROTOCOL=http2\nexec " + real + " \"$@\"\n"
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
 	}
+	secret := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("s"), 32))
+	c, _, log := start(t, &standintest.StandIn{Path: path}, secret)
+	standintest.Eventually(t, "it runs without a connection", state(c, "disconnected"))
+	if got := c.Status(); got.Version != version || got.PID == 0 || got.Restarts != 0 {
+		t.Errorf("%+v", got)
+	}
+	standintest.Eventually(t, "it knows its tunnel", func() bool { return strings.Contains(log.String(), standintest.TunnelID) })
+	c.Stop()
+	if strings.Contains(log.String(), secret) {
+		t.Error("the log holds the secret")
+	}
+	t.Logf("cloudflared %s, --token-file %t", version, knowsFile)
 }

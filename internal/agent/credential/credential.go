@@ -14,6 +14,21 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/sealed"
 )
 
+// ServiceDirectory is where systemd places the credentials of the unit of our packages. Only
+// the service's own processes are told so by DirectoryVariable.
+const ServiceDirectory = "/run/credentials/hybridge-agent.service"
+
+// WithServiceDirectory answers for DirectoryVariable where it is unset, so that
+// a person's command on the machine reads the same agent.yaml as the service.
+func WithServiceDirectory(getenv func(string) string) func(string) string {
+	return func(name string) string {
+		if v := getenv(name); v != "" || name != DirectoryVariable {
+			return v
+		}
+		return ServiceDirectory
+	}
+}
+
 // DirectoryVariable is what systemd names the directory of credentials with.
 const DirectoryVariable = "CREDENTIALS_DIRECTORY"
 
@@ -25,7 +40,8 @@ const maxBytes = 64 << 10
 // file may be root's, and its group bits are the mask of the access control list
 // that lets this service in.
 func Read(path string) ([]byte, error) {
-	if dir := os.Getenv(DirectoryVariable); dir != "" && filepath.Dir(path) == filepath.Clean(dir) {
+	dir := filepath.Dir(path)
+	if own := os.Getenv(DirectoryVariable); own != "" && dir == filepath.Clean(own) || dir == ServiceDirectory {
 		return readCredential(path)
 	}
 	text, err := sealed.ReadKeyFile(path)

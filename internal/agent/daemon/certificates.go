@@ -22,6 +22,7 @@ type certificates struct {
 	pairs []agentfile.Pair
 	seen  []stamp
 	certs []*tls.Certificate
+	stale string // why the files as they are now are not in use; empty if they are
 }
 
 // stamp tells whether a file is another one than before.
@@ -48,19 +49,33 @@ func (c *certificates) use(pairs []agentfile.Pair) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pairs, c.seen, c.certs = pairs, seen, certs
+	c.pairs, c.seen, c.certs, c.stale = pairs, seen, certs, ""
 	return nil
 }
 
-// refresh reads the files again if they have changed.
+// refresh reads the files again if they have changed, and says so. The same error is returned once.
 func (c *certificates) refresh() (changed bool, err error) {
 	c.mu.Lock()
-	pairs, seen := c.pairs, c.seen
+	pairs, seen, stale := c.pairs, c.seen, c.stale
 	c.mu.Unlock()
 	if slices.Equal(stamps(pairs), seen) {
+		c.setStale("")
 		return false, nil
 	}
-	return true, c.use(pairs)
+	if err := c.use(pairs); err != nil {
+		c.setStale(err.Error())
+		if err.Error() == stale {
+			return false, nil
+		}
+		return false, err
+	}
+	return true, nil
+}
+
+func (c *certificates) setStale(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stale = why
 }
 
 func stamps(pairs []agentfile.Pair) (out []stamp) {
@@ -98,11 +113,12 @@ func (c *certificates) config() *tls.Config {
 	}
 }
 
-func (c *certificates) list() (out []health.Certificate) {
+// list names what is served, and why files that have changed are not.
+func (c *certificates) list() (out []health.Certificate, stale string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, cert := range c.certs {
 		out = append(out, health.Certificate{File: c.pairs[i].CertFile, Names: cert.Leaf.DNSNames, NotAfter: cert.Leaf.NotAfter})
 	}
-	return out
+	return out, c.stale
 }

@@ -4,7 +4,14 @@
 
 package daemon
 
-import "github.com/hybridge/terraform-provider-hybridge/internal/agent/health"
+import (
+	"time"
 
-// LookAtClock says that it knows nothing: only Linux tells.
-func LookAtClock(s *health.Status) { s.Clock = health.Clock{Unknown: true} }
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/health"
+)
+
+// LookAtClock knows of jumps only: the rest, only Linux tells.
+func LookAtClock(s *health.Status) {
+	s.Clock.Unknown = true
+	s.Add(clockCheck(s.Clock, time.Now()))
+}

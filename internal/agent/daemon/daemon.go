@@ -23,6 +23,7 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/connector"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/credential"
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent/health"
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/tunneltoken"
 	"github.com/hybridge/terraform-provider-hybridge/internal/gate"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
@@ -46,6 +47,8 @@ type Daemon struct {
 	version string
 	log     hclog.Logger
 	started time.Time
+	born    time.Time // started, with the monotonic clock
+	clock   clockWatch
 	host    *supervise.Host
 	agent   *agent.Agent // nil without a plane
 	certs   *certificates
@@ -61,6 +64,7 @@ type Daemon struct {
 	connectors  map[string]*connector.Connector
 	token       []byte // of the health endpoint
 	status      health.Status
+	looked      time.Time // when status was made, by the monotonic clock
 	restart     []string
 	configError string
 }
@@ -68,9 +72,9 @@ type Daemon struct {
 // Start brings everything up. When it returns, everything that listens accepts;
 // connectors are on their way. ctx bounds the start only.
 func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
-	f := cfg.File
+	f, now := cfg.File, time.Now()
 	d := &Daemon{
-		version: cfg.Version, log: cfg.Log, started: time.Now().UTC(), file: f, failed: make(chan error, 1),
+		version: cfg.Version, log: cfg.Log, started: now.UTC(), born: now, file: f, failed: make(chan error, 1),
 		connectors: map[string]*connector.Connector{}, stopMonitor: func() {},
 	}
 	defer func() {
@@ -106,7 +110,7 @@ func Start(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	}
 	d.host = supervise.NewHost()
 	for name, c := range f.Connectors {
-		d.connectors[name] = d.startConnector(name, c)
+		d.connectors[name] = connector.Start(d.connectorConfig(name, c))
 	}
 	d.look(ctx)
 	d.health = &http.Server{
@@ -174,17 +178,17 @@ func (d *Daemon) startPlane(ctx context.Context, cfg Config, given *sockets) err
 		DataDir: f.DataDir, APIListener: api, IngressListeners: listeners, Hostnames: hostnames(f),
 		Workerd: binary, EgressAllow: f.Plane.AllowEgress, Callbacks: callbacks, Version: cfg.Version, Log: cfg.Log,
 		Prepare: func(ctx context.Context, reg *registry.Registry) error {
-			return ensureInitial(ctx, reg, f.Plane.InitialTokenFile)
+			return ensureInitial(ctx, reg, InitialTokenFile(f), cfg.Log)
 		},
 	})
 	return err // the Agent owns the listeners
 }
 
-func (d *Daemon) startConnector(name string, c agentfile.Connector) *connector.Connector {
-	return connector.Start(connector.Config{
-		Name: name, TunnelID: c.TunnelID, Cloudflared: c.Cloudflared, TokenFile: c.TokenFile, Metrics: c.Metrics,
+func (d *Daemon) connectorConfig(name string, c agentfile.Connector) connector.Config {
+	return connector.Config{
+		Name: name, TunnelID: c.TunnelID, Cloudflared: c.Cloudflared, Token: tunneltoken.Of(c), Metrics: c.Metrics,
 		Host: d.host, Log: d.log.Named("connector"),
-	})
+	}
 }
 
 // Addresses are where the plane listens; empty without one.

@@ -9,9 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/agent"
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/agentfile"
+	"github.com/hybridge/terraform-provider-hybridge/internal/agent/credential"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane"
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
 )
@@ -22,38 +25,45 @@ const (
 	initialTokenFile = "initial-token"
 )
 
-// ensureInitial makes the account and the first token of a plane that has none,
-// and writes the token to path. The file is written before the token works, so
-// that no crash leaves a token that nobody knows. A file that somebody removed
-// later is not written again.
-func ensureInitial(ctx context.Context, reg *registry.Registry, path string) error {
-	if path == "" {
-		path = filepath.Join(reg.Dir(), initialTokenFile)
+// InitialTokenFile is where the first token of a plane is written.
+func InitialTokenFile(f *agentfile.File) string {
+	if path := f.Plane.InitialTokenFile; path != "" {
+		return path
 	}
+	return filepath.Join(f.DataDir, initialTokenFile)
+}
+
+// ensureInitial makes the account and the first token of a plane at its very first
+// start, and writes the token to path. The file is written before the token
+// works, so that no crash leaves a token that nobody knows. Later it does
+// nothing: neither a file that somebody removed nor a token that somebody revoked comes back,
+// also where it was the last one.
+func ensureInitial(ctx context.Context, reg *registry.Registry, path string, log hclog.Logger) error {
 	accounts, err := reg.Accounts(ctx)
 	if err != nil {
 		return err
 	}
-	if len(accounts) == 0 {
-		a, err := reg.CreateAccount(ctx, accountName, accountName)
-		if err != nil {
-			return fmt.Errorf("making the first account: %w", err)
+	if len(accounts) > 0 {
+		for _, a := range accounts {
+			if tokens, err := reg.Tokens(ctx, a.ID); err != nil || len(tokens) > 0 {
+				return err
+			}
 		}
-		accounts = append(accounts, a)
-	}
-	account := accounts[0].ID
-	tokens, err := reg.Tokens(ctx, account)
-	if err != nil || len(tokens) > 0 {
-		return err
+		log.Warn("no API token is left: the API answers nobody; make one with \"hybridge token create\"")
+		return nil
 	}
 	permissions, err := plane.ExpandPermissions([]string{"admin"})
 	if err != nil {
 		return err
 	}
 	text := registry.MintToken()
-	switch old, err := os.ReadFile(path); {
-	case err == nil: // written by a start that was killed
-		text = strings.TrimSpace(string(old))
+	switch _, err := os.Lstat(path); {
+	case err == nil: // written by a start that was killed, or brought by whoever set the machine up
+		old, err := credential.Read(path)
+		if err != nil {
+			return fmt.Errorf("reading the first token: %w", err)
+		}
+		text = string(old)
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("writing the first token: %w", err)
 	default:
@@ -61,8 +71,10 @@ func ensureInitial(ctx context.Context, reg *registry.Registry, path string) err
 			return fmt.Errorf("writing the first token: %w", err)
 		}
 	}
-	if _, err := reg.CreateToken(ctx, account, initialTokenName, text, permissions); err != nil {
+	account := registry.Account{Name: accountName, Subdomain: accountName}
+	if _, err := reg.CreateFirst(ctx, account, registry.Token{Name: initialTokenName, Permissions: permissions}, text); err != nil {
 		return fmt.Errorf("making the first token from %s: %w", path, err)
 	}
+	log.Info("the first API token has been written", "file", path)
 	return nil
 }

@@ -88,10 +88,14 @@ func sameAddress(have net.Addr, want string) bool {
 	if !ok || err != nil || tcp.Port != w.Port {
 		return false
 	}
-	a, _ := netip.AddrFromSlice(tcp.IP)
-	b, _ := netip.AddrFromSlice(w.IP)
-	any := func(ip netip.Addr) bool { return !ip.IsValid() || ip.IsUnspecified() }
-	return any(a) && any(b) || a.Unmap() == b.Unmap()
+	ip := func(ip net.IP) netip.Addr {
+		a, ok := netip.AddrFromSlice(ip)
+		if a = a.Unmap(); !ok || a.IsUnspecified() {
+			return netip.IPv6Unspecified() // ListenStream=443 is of both families
+		}
+		return a
+	}
+	return ip(tcp.IP) == ip(w.IP)
 }
 
 // clearSocket removes the socket that a killed agent left. One that somebody

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,8 +27,9 @@ const (
 	lookEvery = time.Second
 	// lookTimeout is how long the database may take to answer before it counts as broken.
 	lookTimeout = 5 * time.Second
-	// staleAfter is how old the last look may be for the agent to count as alive.
-	staleAfter = 3 * lookTimeout
+	// staleAfter is how old the last look may be for the agent to count as alive: SQLite
+	// may wait longer than it is told to.
+	staleAfter = lookTimeout + 3*lookEvery
 )
 
 // Status is the last look at everything.
@@ -40,8 +42,10 @@ func (d *Daemon) Status() health.Status {
 // alive says why the agent makes no progress: its own loop stands still, or the
 // database does not answer, which a restart may mend. Nothing outside of it counts.
 func (d *Daemon) alive() error {
-	s := d.Status()
-	if age := time.Since(s.AsOf); age > staleAfter {
+	d.mu.Lock()
+	s, age := d.status, time.Since(d.looked)
+	d.mu.Unlock()
+	if age > staleAfter {
 		return fmt.Errorf("the agent has not looked at itself for %s", age.Round(time.Second))
 	}
 	for _, c := range s.Checks {
@@ -98,7 +102,7 @@ func (d *Daemon) look(ctx context.Context) {
 	f, connectors := d.file, maps.Clone(d.connectors)
 	s := health.Status{
 		Version: health.DocumentVersion, Agent: d.version, Region: f.Region, StartedOn: d.started,
-		RestartNeeded: d.restart, ConfigError: d.configError,
+		RestartNeeded: d.restart, ConfigError: d.configError, Checks: []health.Check{},
 	}
 	d.mu.Unlock()
 	if s.ConfigError != "" {
@@ -113,12 +117,17 @@ func (d *Daemon) look(ctx context.Context) {
 	lookAtConnectors(&s, connectors)
 	d.lookAtCertificates(&s, time.Duration(f.Alerts.CertificateExpiry))
 	LookAtDisk(&s, f)
+	now := time.Now()
+	if jump := d.clock.observe(now.Round(0), now.Sub(d.born)); jump != 0 {
+		d.log.Warn("the clock has jumped", "seconds", jump.Seconds())
+	}
+	s.Clock.JumpSeconds, s.Clock.JumpedOn = d.clock.jump.Seconds(), d.clock.on
 	LookAtClock(&s)
 	s.Settle()
-	s.AsOf = time.Now().UTC()
+	s.AsOf = now.UTC()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.status = s
+	d.status, d.looked = s, now
 }
 
 func (d *Daemon) lookAtPlane(ctx context.Context, s *health.Status) {
@@ -152,12 +161,12 @@ func lookAtConnectors(s *health.Status, connectors map[string]*connector.Connect
 	for _, name := range slices.Sorted(maps.Keys(connectors)) {
 		c := connectors[name].Status()
 		s.Connectors[name] = c
-		check := health.Check{Name: "connector " + name, OK: c.State == "connected", Detail: c.LastError, Warning: c.State == "connected" && c.LastError != ""}
-		if !check.OK && check.Detail == "" {
+		check := health.Check{Name: "connector " + name, OK: c.State == "connected", Detail: c.LastError}
+		switch {
+		case !check.OK && check.Detail == "":
 			check.Detail = fmt.Sprintf("it is %s, without a connection to Cloudflare: see its log lines", c.State)
-		}
-		if check.Warning {
-			check.OK = false
+		case check.OK && c.Pending != "":
+			check.OK, check.Warning, check.Detail = false, true, c.Pending
 		}
 		s.Add(check)
 	}
@@ -168,7 +177,11 @@ func (d *Daemon) lookAtCertificates(s *health.Status, limit time.Duration) {
 		if c == nil {
 			continue
 		}
-		for _, cert := range c.list() {
+		list, stale := c.list()
+		if stale != "" {
+			s.Add(health.Check{Name: "certificates", Warning: true, Detail: stale + ": the ones before stay in use"})
+		}
+		for _, cert := range list {
 			s.Certificates = append(s.Certificates, cert)
 			check := health.Check{Name: "certificate " + cert.File, OK: true}
 			if left := time.Until(cert.NotAfter); left < limit {
@@ -183,7 +196,13 @@ func (d *Daemon) lookAtCertificates(s *health.Status, limit time.Duration) {
 // LookAtDisk adds the file system of the data directory.
 func LookAtDisk(s *health.Status, f *agentfile.File) {
 	var st unix.Statfs_t
-	if err := unix.Statfs(f.DataDir, &st); err != nil {
+	at := f.DataDir
+	err := unix.Statfs(at, &st)
+	for errors.Is(err, unix.ENOENT) && at != "/" { // it will be made there
+		at = filepath.Dir(at)
+		err = unix.Statfs(at, &st)
+	}
+	if err != nil {
 		if f.Plane != nil {
 			s.Add(health.Check{Name: "disk", Detail: fmt.Sprintf("looking at %s: %v", f.DataDir, err)})
 		}
@@ -195,10 +214,13 @@ func LookAtDisk(s *health.Status, f *agentfile.File) {
 		disk.FreePercent = math.Round(1000*float64(disk.FreeBytes)/float64(disk.TotalBytes)) / 10
 	}
 	s.Disk = &disk
-	check := health.Check{Name: "disk", OK: true}
-	if disk.FreePercent < float64(f.Alerts.DiskFree) {
-		check.OK, check.Warning = false, true
-		check.Detail = fmt.Sprintf("%.1f%% of the file system of %s is free: make room; a full one refuses writes and goes on serving", disk.FreePercent, f.DataDir)
+	s.Add(diskCheck(disk, f.Alerts.DiskFree))
+}
+
+func diskCheck(disk health.Disk, limit agentfile.Percent) health.Check {
+	if disk.FreePercent >= float64(limit) {
+		return health.Check{Name: "disk", OK: true}
 	}
-	s.Add(check)
+	return health.Check{Name: "disk", Warning: true, Detail: fmt.Sprintf(
+		"%.1f%% of the file system of %s is free, less than alerts.disk_free: make room; a full one refuses writes and goes on serving", disk.FreePercent, disk.Path)}
 }

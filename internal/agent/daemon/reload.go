@@ -3,11 +3,10 @@
 package daemon
 
 import (
-	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/hashicorp/go-hclog"
@@ -98,29 +97,28 @@ func needRestart(old, next *agentfile.File) (keys []string) {
 	return keys
 }
 
-// reloadConnectors stops those that are gone or changed, and starts the new ones. A changed token file's
+// reloadConnectors starts those that are new, changes those that have changed without
+// downtime, and lets those that are gone end. A changed token's
 // content is not its business: each connector looks at that itself.
 func (d *Daemon) reloadConnectors(old, next *agentfile.File) map[string]*connector.Connector {
 	out := map[string]*connector.Connector{}
-	var stopping sync.WaitGroup
 	for name, c := range d.connectors {
-		if now, stays := next.Connectors[name]; stays && now == old.Connectors[name] {
-			out[name] = c
+		now, stays := next.Connectors[name]
+		if !stays {
+			d.log.Info("stopping the connector " + name)
+			d.running.Go(c.Stop) // it has its grace; Close waits for it
 			continue
 		}
-		stopping.Go(c.Stop)
+		if !reflect.DeepEqual(now, old.Connectors[name]) {
+			d.log.Info("changing the connector " + name)
+			c.Change(d.connectorConfig(name, now))
+		}
+		out[name] = c
 	}
-	// A changed connector's configured port must be free before it is used again.
-	stopping.Wait()
-	names := make([]string, 0, len(next.Connectors))
-	for name := range next.Connectors {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(next.Connectors)) {
 		if out[name] == nil {
-			d.log.Info(fmt.Sprintf("starting the connector %s", name))
-			out[name] = d.startConnector(name, next.Connectors[name])
+			d.log.Info("starting the connector " + name)
+			out[name] = connector.Start(d.connectorConfig(name, next.Connectors[name]))
 		}
 	}
 	return out

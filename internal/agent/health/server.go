@@ -47,9 +47,9 @@ func Handler(status func() Status, alive func() error, token func() []byte) http
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if want := token(); len(want) > 0 {
-			got, _ := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
-			a, b := sha256.Sum256([]byte(got)), sha256.Sum256(want)
-			if subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
+			scheme, got, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+			a, b := sha256.Sum256([]byte(got)), sha256.Sum256(want) // of one length, whatever was sent
+			if subtle.ConstantTimeCompare(a[:], b[:]) != 1 || !strings.EqualFold(scheme, "Bearer") {
 				w.Header().Set("WWW-Authenticate", "Bearer")
 				http.Error(w, "the token of health.token_file is needed", http.StatusUnauthorized)
 				return

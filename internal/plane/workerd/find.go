@@ -60,7 +60,7 @@ func checkBinary(path string) error {
 	if err != nil {
 		var perr *os.PathError
 		if errors.As(err, &perr) {
-			return perr.Err
+			return fmt.Errorf("%w; %s", perr.Err, findRemedy)
 		}
 		return err
 	}

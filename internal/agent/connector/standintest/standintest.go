@@ -4,6 +4,8 @@
 package standintest
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -11,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -42,13 +45,35 @@ type StandIn struct {
 	Path string
 }
 
-// New builds a stand-in of a version that knows --token-file.
+// program is the stand-in's executable, built once in each process of tests.
+var program = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "standin")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "cloudflared")
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "github.com/hybridge/terraform-provider-hybridge/internal/agent/connector/standin")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building the stand-in: %w\n%s", err, out)
+	}
+	return os.ReadFile(path)
+})
+
+// New makes a stand-in of a version that knows --token-file.
 func New(t testing.TB, b Behaviour) *StandIn {
 	t.Helper()
 	s := &StandIn{t: t, Path: filepath.Join(t.TempDir(), "cloudflared")}
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", s.Path, "github.com/hybridge/terraform-provider-hybridge/internal/agent/connector/standin")
+	text, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// By another process: a child that is being started meanwhile would inherit our descriptor, and what is
+	// open for writing cannot be executed.
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `umask 077 && cat >"$0" && chmod 700 "$0"`, s.Path)
+	cmd.Stdin = bytes.NewReader(text)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the stand-in: %v\n%s", err, out)
+		t.Fatalf("%v\n%s", err, out)
 	}
 	s.Behave(b)
 	return s
