@@ -274,3 +274,36 @@ func TestAHybridWorkerReachesTheMachine(t *testing.T) {
 	apply(t, tf)
 	asks(t, strings.TrimSuffix(output(t, tf, "url"), "/")+"/42", "the record of 42")
 }
+
+func TestAHybridWorkerGoesThroughTheTunnel(t *testing.T) {
+	t.Parallel()
+	edge := startPlane(t, agent.Config{})
+	paris := startPlane(t, agent.Config{Hostnames: map[string]string{"app.example.com": "records"}})
+	s := newSite(t)
+	_, port, _ := strings.Cut(paris.cfg.Ingress, ":")
+	tf := s.terraform(s.write("front", `
+variable "paris_token" {}
+provider "hybridge" {
+  planes = { paris = { base_url = "`+paris.url()+`", account_id = "`+paris.id.AccountID+`", api_token = var.paris_token } }
+}
+resource "hybridge_tunnel" "paris" { name = "paris-1" }
+module "records" {
+  source             = "../modules/worker"
+  name               = "records"
+  plane              = "paris"
+  compatibility_date = "2026-11-01"
+  script             = "export default { fetch: (request) => new Response('the record of ' + new URL(request.url).pathname.slice(1)) }"
+}
+module "front" {
+  source             = "../modules/hybrid-worker"
+  name               = "front"
+  compatibility_date = "2026-11-01"
+  vpc                = { tunnel_id = hybridge_tunnel.paris.id, ipv4 = "127.0.0.1", http_port = `+port+` }
+  script             = "export default { fetch: (request, env) => env.ORIGIN.fetch('http://app.example.com' + new URL(request.url).pathname) }"
+}
+output "url" { value = module.front.url }
+`), edge.env(), map[string]string{"TF_VAR_paris_token": paris.id.Token})
+	apply(t, tf)
+	asks(t, strings.TrimSuffix(output(t, tf, "url"), "/")+"/42", "the record of 42")
+	run(t, tf, "destroy", "-no-color", "-auto-approve")
+}

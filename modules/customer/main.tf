@@ -41,19 +41,20 @@ locals {
 module "plane" {
   source = "../self-hosted-plane"
 
-  name             = var.name
-  tunnel_name      = "customer-${var.name}"
-  plane            = var.edge
-  region           = var.region
-  zones            = var.zones
-  api              = var.api
-  access           = var.access
-  programs         = var.programs
-  allow_egress     = var.allow_egress
-  alerts           = var.alerts
-  log_level        = var.log_level
-  unit             = var.unit
-  rotation_trigger = var.rotation_trigger
+  name              = var.name
+  tunnel_name       = "customer-${var.name}"
+  tunnel_account_id = var.tunnel_account_id
+  plane             = var.edge
+  region            = var.region
+  zones             = var.zones
+  api               = var.api
+  access            = var.access
+  programs          = var.programs
+  allow_egress      = var.allow_egress
+  alerts            = var.alerts
+  log_level         = var.log_level
+  unit              = var.unit
+  rotation_trigger  = var.rotation_trigger
 
   depends_on = [terraform_data.checked]
 }

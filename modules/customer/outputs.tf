@@ -38,7 +38,7 @@ output "tunnel_id" {
 }
 
 output "secret_name" {
-  description = "Under which name the machine is given the tunnel's token."
+  description = "Under which name the machine is given the tunnel's token, or the API token that gets it."
   value       = module.plane.secret_name
 }
 

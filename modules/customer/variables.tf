@@ -148,3 +148,14 @@ variable "rotation_trigger" {
   type        = string
   default     = null
 }
+
+variable "tunnel_account_id" {
+  description = "As in `self-hosted-plane`: account of the tunnel, if the machine is to ask for its token itself."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.tunnel_account_id == null || can(regex("^[0-9a-f]{32}$", var.tunnel_account_id))
+    error_message = "An account's id has 32 lower-case hexadecimal digits."
+  }
+}

@@ -1,8 +1,4 @@
 locals {
-  # Under the same name, so that the Worker's code is the same with both.
-  origin = var.vpc == null ? {} : {
-    (var.binding) = jsonencode({ type = "vpc_service", service_id = hybridge_vpc_service.this[0].id })
-  }
   fallback = var.fallback_url == null ? {} : { "${var.binding}_URL" = var.fallback_url }
 }
 
@@ -42,7 +38,8 @@ resource "hybridge_worker_version" "this" {
   compatibility_flags = var.compatibility_flags
 
   vars         = merge(var.vars, local.fallback)
-  raw_bindings = merge(var.raw_bindings, local.origin)
+  raw_bindings = var.raw_bindings
+  vpc_services = var.vpc == null ? null : { (var.binding) = hybridge_vpc_service.this[0].id }
   secrets      = var.secrets
 
   message = var.message

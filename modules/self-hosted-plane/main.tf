@@ -18,7 +18,7 @@ locals {
     ingress = {
       zones = { for zone, settings in var.zones : zone => settings.hostnames }
     }
-    connectors = { (var.name) = { tunnel_id = hybridge_tunnel.this.id } }
+    connectors = { (var.name) = { tunnel_id = hybridge_tunnel.this.id, account_id = var.tunnel_account_id } }
     alerts     = var.alerts
     log_level  = var.log_level
     programs   = var.programs

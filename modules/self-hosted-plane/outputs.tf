@@ -19,8 +19,8 @@ output "tunnel_id" {
 }
 
 output "secret_name" {
-  description = "Under which name the machine is given the tunnel's token."
-  value       = "tunnel-${var.name}"
+  description = "Under which name the machine is given the tunnel's token, or the API token that gets it."
+  value       = "${var.tunnel_account_id == null ? "tunnel" : "api"}-${var.name}"
 }
 
 output "base_url" {

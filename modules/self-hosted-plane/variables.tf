@@ -14,6 +14,17 @@ variable "tunnel_name" {
   default     = null
 }
 
+variable "tunnel_account_id" {
+  description = "Account of the tunnel. With it the machine asks Cloudflare for the tunnel's token itself, and is given an API token (`api-NAME`) once; a rotation then needs nobody. Null: it is given the tunnel's token."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.tunnel_account_id == null || can(regex("^[0-9a-f]{32}$", var.tunnel_account_id))
+    error_message = "An account's id has 32 lower-case hexadecimal digits."
+  }
+}
+
 variable "plane" {
   description = "Which of the provider's `planes` holds the tunnel and the records: Cloudflare's edge. Null is the default plane."
   type        = string
