@@ -33,8 +33,11 @@ type Rollout struct {
 	OnInterrupt string `json:"on_interrupt"`
 	// InterruptMessage is the message of the deployment that the plane makes when it
 	// has not heard anything for as long as the lease lasts.
-	InterruptMessage string     `json:"interrupt_message"`
-	Run              RolloutRun `json:"run"`
+	InterruptMessage string `json:"interrupt_message"`
+	// Base is the id of the deployment that the rollout begins from, if there is one. If
+	// another one is live, StartRollout gives IsConflict.
+	Base string     `json:"base,omitempty"`
+	Run  RolloutRun `json:"run"`
 }
 
 // RolloutStep is one step of a Rollout, the implied last one included.

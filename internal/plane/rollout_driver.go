@@ -38,8 +38,10 @@ func (p *Plane) postRollout(r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	ro, err := p.reg.CreateRollout(r.Context(), registry.Rollout{ID: body.ID, WorkerID: w.ID, Plan: text, State: "deploying"})
+	ro, err := p.reg.CreateRollout(r.Context(), registry.Rollout{ID: body.ID, WorkerID: w.ID, Plan: text, State: "deploying", Base: body.Base})
 	switch {
+	case errors.Is(err, registry.ErrLiveChanged):
+		return nil, fail(http.StatusConflict, codeConcurrent, "The Worker %q was deployed since the driver has looked: look again, and announce the rollout anew.", w.Name)
 	case errors.Is(err, registry.ErrRolloutActive):
 		return nil, p.rolloutActive(ro)
 	case errors.Is(err, registry.ErrRolloutExists):

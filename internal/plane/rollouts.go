@@ -51,7 +51,10 @@ type rolloutPlan struct {
 	OnFailure        string            `json:"on_failure"`
 	OnInterrupt      string            `json:"on_interrupt"`
 	InterruptMessage string            `json:"interrupt_message"`
-	Run              rolloutRunJSON    `json:"run"`
+	// Base is the id of the deployment that the driver takes for the live one; empty if it
+	// does not say.
+	Base string         `json:"base,omitempty"`
+	Run  rolloutRunJSON `json:"run"`
 }
 
 type rolloutStepJSON struct {

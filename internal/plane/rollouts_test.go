@@ -72,6 +72,23 @@ func TestARolloutIsFollowedFromItsBeginningToItsEnd(t *testing.T) {
 	}
 }
 
+// A driver looks, and announces a moment later. In between the plane may have ended another
+// rollout.
+func TestARolloutBeginsFromWhatItsDriverHasSeen(t *testing.T) {
+	t.Parallel()
+	d := newDriver(t, planetest.Options{})
+	seen := d.deploy(50)
+	base := seen.id(t)
+	d.deploy(60)
+	if a := d.announce(map[string]any{"base": base}); a.status != http.StatusConflict || !strings.Contains(string(a.body), "look again") {
+		t.Errorf("from what is live no more: %s", a)
+	}
+	again := d.deploy(50)
+	if a := d.announce(map[string]any{"base": again.id(t)}); a.status != http.StatusCreated {
+		t.Errorf("from what is live: %s", a)
+	}
+}
+
 func TestACallWhoseAnswerGotLostMayBeRepeated(t *testing.T) {
 	t.Parallel()
 	d := newDriver(t, planetest.Options{})

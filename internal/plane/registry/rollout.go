@@ -64,7 +64,7 @@ func rolloutByID(ctx context.Context, tx *sql.Tx, id string) (Rollout, error) {
 }
 
 // CreateRollout begins a rollout of ro.WorkerID with ro.ID, ro.Plan and ro.State; the rest
-// is set here. That it is there already, with the same plan, is no error, also if it has
+// is set here. Where ro.Base is given, and is not the live deployment, it gives ErrLiveChanged. That it is there already, with the same plan, is no error, also if it has
 // ended. Another one of the Worker that goes on gives ErrRolloutActive, and is returned; an
 // id that is taken gives ErrRolloutExists. Ended rollouts above keptRollouts are forgotten.
 func (r *Registry) CreateRollout(ctx context.Context, ro Rollout) (out Rollout, err error) {
@@ -88,6 +88,9 @@ func (r *Registry) CreateRollout(ctx context.Context, ro Rollout) (out Rollout, 
 		base, err := liveID(ctx, tx, ro.WorkerID)
 		if err != nil {
 			return err
+		}
+		if ro.Base != "" && ro.Base != base {
+			return ErrLiveChanged
 		}
 		now := r.stamp().UnixMicro()
 		_, err = tx.ExecContext(ctx, `INSERT INTO rollouts (id, account_id, worker_id, worker_name, created_on, updated_on, plan, state, base, deployment, sequence)

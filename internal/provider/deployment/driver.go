@@ -64,7 +64,9 @@ func (d *driver) announce(ctx context.Context) error {
 			Marker:  cloudflare.DeploymentMarker([]cloudflare.Share{{VersionID: d.plan.Previous, Percentage: 100}}),
 			Rollout: cloudflare.RolloutMark{ID: shortID(d.id)}, Run: run, Message: "the plane went back: the run was not heard of any more",
 		}.String(),
-		Run: cloudflare.RolloutRun(run),
+		// What was looked at may be over by now: the plane may have gone back for another run.
+		Base: d.plan.Live.ID,
+		Run:  cloudflare.RolloutRun(run),
 	}
 	for _, s := range d.plan.Steps {
 		announced.Steps = append(announced.Steps, announcedStep(s.Percentage, s.Bake, s.Gates))
