@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"strings"
 )
@@ -156,6 +157,7 @@ type AccessError struct {
 	Method  string
 	Path    string
 	Status  int
+	Content string // media type of the answer
 	Login   string // host of the login page that Access sends to; empty if it answered a page
 	Token   bool   // whether a service token was sent
 	Proven  bool   // whether the answer says itself that it is from Access
@@ -174,12 +176,21 @@ func (e *AccessError) What() string {
 	case e.Proven:
 		return fmt.Sprintf("%s is behind Cloudflare Access, which refuses the request (status %d)", request, e.Status)
 	default:
-		return fmt.Sprintf("%s answered a page with status %d, not the Cloudflare API, which is what Cloudflare Access does where it refuses a request", request, e.Status)
+		content := e.Content
+		if content == "" {
+			content = "something without a content type"
+		}
+		return fmt.Sprintf("%s answered %s (status %d), not the Cloudflare API: a proxy does that, and so does Cloudflare Access where it refuses a request", request, content, e.Status)
 	}
 }
 
 // Remedy says what to do.
 func (e *AccessError) Remedy() string {
+	if !e.Proven {
+		proven := *e
+		proven.Proven = true
+		return "check base_url; if Cloudflare Access stands before the plane, " + proven.Remedy()
+	}
 	if !e.Token {
 		return "set access = { client_id, client_secret_sops } for this plane, with a service token that a policy of the Access application admits by the action Service Auth"
 	}
@@ -192,8 +203,10 @@ const accessLoginDomain = "cloudflareaccess.com"
 // accessRefusal makes the error of an answer that Access gave in place of the plane;
 // nil if it is none.
 func (w *wire) accessRefusal(req *http.Request, raw *http.Response, content []byte) error {
+	media, _, _ := mime.ParseMediaType(raw.Header.Get("Content-Type"))
 	e := &AccessError{
-		Plane: w.plane, BaseURL: w.at.String(), Method: req.Method, Path: w.path(req), Status: raw.StatusCode,
+		Content: media,
+		Plane:   w.plane, BaseURL: w.at.String(), Method: req.Method, Path: w.path(req), Status: raw.StatusCode,
 		Token: req.Header.Get(headerAccessSecret) != "",
 	}
 	switch {

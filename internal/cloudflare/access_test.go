@@ -101,7 +101,7 @@ func TestAccessThatRefusesIsNamed(t *testing.T) {
 		}, []string{"behind Cloudflare Access", "Service Auth"}, true},
 		"page, by its text":    {wrong, forbiddenPage("<title>Forbidden ・ Cloudflare Access</title>"), []string{"behind Cloudflare Access, which refuses the request (status 403)", "expired"}, true},
 		"page, by its header":  {wrong, forbiddenPage("<h1>Forbidden</h1>", "Cf-Access-Domain", "plane.example.com"), []string{"behind Cloudflare Access", "expired"}, true},
-		"page of who knows":    {nil, forbiddenPage("<h1>Forbidden</h1>"), []string{"page with status 403, not the Cloudflare API", "Cloudflare Access does", "set access ="}, false},
+		"page of who knows":    {nil, forbiddenPage("<h1>Forbidden</h1>"), []string{"answered text/html (status 403), not the Cloudflare API", "Cloudflare Access where it refuses", "check base_url", "set access ="}, false},
 		"page of the firewall": {wrong, forbiddenPage("<h1>Just a moment</h1>", "Cf-Mitigated", "challenge"), []string{"answered text/html, not the Cloudflare API", "check base_url"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

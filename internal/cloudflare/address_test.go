@@ -3,6 +3,7 @@
 package cloudflare
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func mustURL(t *testing.T, text string) *url.URL {
@@ -181,4 +183,35 @@ func TestWhatIsWrongWithASocketIsSaidInWords(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// An agent that restarts takes its socket away and brings it back. What was not sent is
+// sent again.
+func TestARequestOutlivesARestartOfTheAgent(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(shortDir(t), "api.sock")
+	waited := 0
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, testWorker)
+	}))
+	t.Cleanup(func() { server.Close() })
+	c, err := New(Config{BaseURL: "unix://" + path, AccountID: testAccount, Token: testToken, Sleep: func(ctx context.Context, _ time.Duration) error {
+		if waited++; waited == 2 {
+			ln, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+			if err != nil {
+				return err
+			}
+			server.Listener = ln
+			server.Start()
+		}
+		return ctx.Err()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if _, err := c.CreateWorker(t.Context(), WorkerInput{Name: "api"}); err != nil || c.Requests() != 3 {
+		t.Errorf("after %d requests: %v", c.Requests(), err)
+	}
 }

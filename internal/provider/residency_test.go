@@ -331,7 +331,8 @@ provider "hybridge" {
 }
 
 resource "hybridge_worker" "paris" {
-  name      = "api"
+  count     = 3
+  name      = "api${count.index}"
   plane     = "paris"
   residency = RESIDENCY
 }
@@ -343,7 +344,8 @@ resource "hybridge_worker" "berlin" {
 }
 `, paris.URL, paris.AccountID, paris.Token, berlin.URL, berlin.AccountID, berlin.Token)
 	where := func(residency string) string { return strings.ReplaceAll(config, "RESIDENCY", residency) }
-	writes := 0
+	writes, asked := 0, 0
+	count := func() int { return paris.Faults.Count("GET", aboutPlane) }
 	acctest.Terraform(t, acctest.NoEnv, resource.TestCase{Steps: []resource.TestStep{
 		{Config: where(`["fr"]`), ExpectError: regexp.MustCompile(`outside\s+the\s+residency`)},
 		{Config: where(`["fr", "de"]`), Check: resource.TestCheckResourceAttr("hybridge_worker.berlin", "residency.#", "2"), PreConfig: func() {
@@ -351,9 +353,16 @@ resource "hybridge_worker" "berlin" {
 				t.Errorf("%d writes of a plan that was refused", n)
 			}
 		}},
+		{Config: where(`["fr", "de"]`), PlanOnly: true, PreConfig: func() { asked = count() }},
 		{Config: where(`["fr", "de", "be"]`), ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
-			plancheck.ExpectResourceAction("hybridge_worker.paris", plancheck.ResourceActionUpdate),
-		}}, PreConfig: func() { writes = paris.Writes() }},
+			plancheck.ExpectResourceAction("hybridge_worker.paris[1]", plancheck.ResourceActionUpdate),
+		}}, PreConfig: func() {
+			// The harness plans twice, once without and once with a refresh.
+			if n := count() - asked; n != 2 {
+				t.Errorf("two plans of three Workers asked the plane %d times where it is", n)
+			}
+			writes = paris.Writes()
+		}},
 		{Config: where(`null`), PreConfig: func() {
 			if n := paris.Writes() - writes; n > 0 {
 				t.Errorf("%d writes to change a residency", n)
