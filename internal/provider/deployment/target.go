@@ -84,7 +84,7 @@ func (m *model) renew(ctx context.Context, p *tfkit.Plane, run cloudflare.Run, d
 		problem = "two versions are live, and it is not clear whose secrets are meant. Set rollback_secrets = \"version\"."
 	}
 	if problem != "" {
-		diags.AddAttributeError(path.Root("rollback_to"), "Nothing to go back to", fmt.Sprintf("Worker %q on %s: %s", p.WorkerName(worker), p, problem))
+		diags.AddAttributeError(path.Root("rollback_to"), "Nothing to go back to", fmt.Sprintf("Worker %q on %s: %s", worker, p, problem))
 		return
 	}
 	if version == live.Sole() {
