@@ -264,34 +264,3 @@ func TestARolloutDoesNotBeginFromALeakedSecret(t *testing.T) {
 		t.Errorf("live is %v", s.live().Versions)
 	}
 }
-
-// Where the versions do not say that their secrets differ, the plane refuses, and the
-// advice is the same. Where they say that they are the same, nothing is in the way.
-func TestARollbackOverAChangeOfSecretsThatOnlyThePlaneKnows(t *testing.T) {
-	t.Parallel()
-	s := newStand(t)
-	sealedOnce, sealedAgain := s.uploadSecret("the-value"), s.uploadSecret("the-value")
-	state := s.applied(tfproto.State{Type: kind}, s.config(sealedOnce))
-	state = s.applied(state, s.config(sealedAgain))
-	back := s.config(sealedAgain, tfproto.Object{"rollback_to": "previous"})
-	state = s.applied(state, back)
-	if diff := cmp.Diff(only(sealedOnce), state.Object["active_versions"]); diff != "" {
-		t.Fatalf("over versions of the same secrets (-want +got):\n%s", diff)
-	}
-	state = s.applied(state, s.config(sealedAgain))
-	s.put("TOKEN")
-	s.restart()
-	state = s.read(state)
-	plan := s.plan(state, s.config(sealedAgain, tfproto.Object{"rollback_to": sealedOnce}))
-	_, d := s.provider.Apply(t.Context(), t, plan)
-	for _, part := range []string{"10220", "rollback_to leads to", `rollback_secrets = "current"`, "allow_changed_secrets = true"} {
-		if !d.HasError() || !strings.Contains(d.String(), part) {
-			t.Errorf("an apply over a secret that somebody has put lacks %q: %s", part, d)
-		}
-	}
-	s.restart()
-	state = s.applied(state, s.config(sealedAgain, tfproto.Object{"rollback_to": sealedOnce, "rollback_secrets": "current"}))
-	if made, _ := state.Object["rollback_version_id"].(string); made == sealedOnce || !cmp.Equal(any(only(made)), state.Object["active_versions"]) {
-		t.Errorf("with today's secrets it went back to %q; live is %v", made, state.Object["active_versions"])
-	}
-}

@@ -199,33 +199,3 @@ func TestOnlyReleasesGiveWayToNewerReleases(t *testing.T) {
 		t.Errorf("versions that are left (-want +got):\n%s", diff)
 	}
 }
-
-// A configuration that names the Worker by its id gets its name told: nobody knows it by
-// its id. And what served everything did so from its own release on, not from a step of the next
-// one that left everything to it.
-func TestAPlanTellsOfARollbackInTheWordsOfItsReader(t *testing.T) {
-	t.Parallel()
-	s := newStand(t)
-	byID := func(version string, more ...tfproto.Object) tfproto.Object {
-		return s.config(version, append(more, tfproto.Object{"worker": s.worker})...)
-	}
-	state := s.applied(tfproto.State{Type: kind}, byID(s.v1))
-	release := s.live().ID
-	state = s.applied(state, byID(s.v2, baking("1ms", 0, 10)))
-	s.restart()
-	_, d := s.provider.Plan(t.Context(), t, s.read(state), byID(s.v2, tfproto.Object{"rollback_to": "previous"}))
-	if text := d.String(); !strings.Contains(text, `Worker "api"`) || strings.Contains(text, s.worker) || !strings.Contains(text, "served everything from this deployment on:\n\n  deployment  "+release) {
-		t.Errorf("the plan of a rollback to what %s made: %s", release, d)
-	}
-	s.restart()
-	_, d = s.provider.Plan(t.Context(), t, s.read(state), byID(s.v2, tfproto.Object{"rollback_to": "prevoius"}))
-	if text := d.String(); !d.HasError() || !strings.Contains(text, `Worker "api"`) || strings.Contains(text, s.worker) {
-		t.Errorf("the plan of a rollback to nothing: %s", d)
-	}
-	s.Faults.Add(fault.Rule{Method: "POST", Path: deploy, Kind: fault.Unauthorized, Times: -1})
-	s.restart()
-	_, d = s.provider.Apply(t.Context(), t, s.plan(s.read(state), byID(s.v1)))
-	if text := d.String(); !d.HasError() || !strings.Contains(text, `deployment of Worker "api"`) {
-		t.Errorf("an apply that is refused: %s", d)
-	}
-}

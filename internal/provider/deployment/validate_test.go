@@ -113,39 +113,3 @@ func TestARolloutThatIsNotKnownYetIsNotJudged(t *testing.T) {
 		}
 	}
 }
-
-// Terraform plans a Worker before what refers to it: that its versions will have no
-// preview URLs is known before anything is uploaded.
-func TestAGateThatNeedsAPreviewURLIsRefusedAtPlanWhereThereWillBeNone(t *testing.T) {
-	t.Parallel()
-	s := newPlaneOnly(t)
-	http := func(more map[string]any) map[string]any {
-		more["path"] = "/"
-		return map[string]any{"steps": []any{step(0, "1s", "g")}, "gates": map[string]any{"g": map[string]any{"http": more}}}
-	}
-	for name, tt := range map[string]struct {
-		subdomain any
-		rollout   map[string]any
-		refused   bool
-	}{
-		"no previews":            {nil, http(map[string]any{}), true},
-		"the live URL alone":     {map[string]any{"enabled": true}, http(map[string]any{}), true},
-		"previews":               {map[string]any{"previews_enabled": true}, http(map[string]any{}), false},
-		"previews that may come": {map[string]any{"previews_enabled": tfproto.Unknown}, http(map[string]any{}), false},
-		"a version header":       {map[string]any{"enabled": true}, http(map[string]any{"version_header": "X-Version"}), false},
-		"no HTTP gate":           {nil, map[string]any{"steps": []any{step(10, "1s")}}, false},
-	} {
-		s.restart()
-		worker := tfproto.Object{"name": "api"}
-		if tt.subdomain != nil {
-			worker["subdomain"] = tt.subdomain
-		}
-		if _, d := s.provider.Plan(t.Context(), t, tfproto.State{Type: "hybridge_worker"}, worker); d.HasError() {
-			t.Fatalf("%s: planning the Worker: %s", name, d)
-		}
-		_, d := s.provider.Plan(t.Context(), t, tfproto.State{Type: kind}, tfproto.Object{"worker": "api", "version_id": tfproto.Unknown, "rollout": tt.rollout})
-		if d.HasError() != tt.refused || tt.refused && (!strings.Contains(d.String(), `rollout.gates["g"].http`) || !strings.Contains(d.String(), "previews_enabled = true")) {
-			t.Errorf("%s: %s", name, d)
-		}
-	}
-}
