@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/cloudflare"
-	"github.com/hybridge/terraform-provider-hybridge/internal/fault"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/acctest/tfproto"
 )
 
