@@ -228,7 +228,10 @@ func judge(p process, all []ruleSet, named bool, host, path string, asJSON bool)
 			for _, problem := range problems {
 				fmt.Fprintf(p.stderr, "%s: %s\n", set.name, problem)
 			}
-			return &exitError{code: 1}
+			if named {
+				return &exitError{code: 1}
+			}
+			continue // another tunnel may serve it
 		}
 		m, err := tunnelrule.NewMatcher(set.config.Ingress)
 		if err != nil {

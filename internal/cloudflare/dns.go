@@ -69,6 +69,19 @@ func (c *Client) ReplaceDNSRecord(ctx context.Context, zoneID, id string, in DNS
 	return &out, nil
 }
 
+// PatchDNSRecord changes a record to what in says, and leaves its tags and settings.
+func (c *Client) PatchDNSRecord(ctx context.Context, zoneID, id string, in DNSRecord) (*DNSRecord, error) {
+	var out DNSRecord
+	err := c.lookThenRepeat(ctx, func() error {
+		_, err := c.callV4(ctx, http.MethodPatch, in, nil, &out, "zones", zoneID, "dns_records", id)
+		return err
+	}, func() (bool, error) { return false, nil }) // it says the same each time
+	if err != nil {
+		return nil, fmt.Errorf("changing the record %s: %w", in.Name, err)
+	}
+	return &out, nil
+}
+
 // DeleteDNSRecord deletes a record. That it is gone already is no error.
 func (c *Client) DeleteDNSRecord(ctx context.Context, zoneID, id string) error {
 	if _, err := c.callV4(ctx, http.MethodDelete, nil, nil, nil, "zones", zoneID, "dns_records", id); err != nil && !IsNotFound(err) {
@@ -86,7 +99,7 @@ type Zone struct {
 
 // FindZone finds the zone of a name that the token may read; nil if there is none.
 func (c *Client) FindZone(ctx context.Context, name string) (*Zone, error) {
-	all, err := listV4(ctx, c, url.Values{"name": {name}, "account.id": {c.accountID}}, func(z Zone) string { return z.ID }, "zones")
+	all, err := listV4(ctx, c, url.Values{"name": {name}, "account.id": {c.accountID}, "per_page": {"50"}}, func(z Zone) string { return z.ID }, "zones")
 	if err != nil {
 		return nil, fmt.Errorf("finding the zone %s: %w", name, err)
 	}

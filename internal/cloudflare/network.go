@@ -21,10 +21,11 @@ type TunnelRoute struct {
 
 // VirtualNetwork is a set of private routes.
 type VirtualNetwork struct {
-	ID        string  `json:"id,omitempty"`
-	Name      string  `json:"name"`
-	Comment   string  `json:"comment"`
-	IsDefault bool    `json:"is_default_network"`
+	ID      string `json:"id,omitempty"`
+	Name    string `json:"name"`
+	Comment string `json:"comment"`
+	// IsDefault is sent as true only: an account has one default, and another one takes it.
+	IsDefault bool    `json:"is_default_network,omitempty"`
 	DeletedAt *string `json:"deleted_at,omitempty"`
 }
 
@@ -75,7 +76,8 @@ func (c *Client) ListTunnelRoutes(ctx context.Context) ([]TunnelRoute, error) {
 	return all, nil
 }
 
-// CreateTunnelRoute adds a route. If the answer is lost, it looks for exactly that route.
+// CreateTunnelRoute adds a route. If the answer is lost, and there is such a route now, it
+// gives a *SameNameError: it may have been there before.
 func (c *Client) CreateTunnelRoute(ctx context.Context, in TunnelRoute) (*TunnelRoute, error) {
 	var out TunnelRoute
 	err := c.lookThenRepeat(ctx, func() error {
@@ -83,9 +85,8 @@ func (c *Client) CreateTunnelRoute(ctx context.Context, in TunnelRoute) (*Tunnel
 	}, func() (bool, error) {
 		all, err := c.ListTunnelRoutes(ctx)
 		for _, r := range all {
-			if r.Network == in.Network && r.TunnelID == in.TunnelID && r.Comment == in.Comment && (in.VirtualNetworkID == "" || in.VirtualNetworkID == r.VirtualNetworkID) {
-				out = r
-				return true, nil
+			if r.Network == in.Network && r.TunnelID == in.TunnelID && (in.VirtualNetworkID == "" || in.VirtualNetworkID == r.VirtualNetworkID) {
+				return false, &SameNameError{"route", in.Network}
 			}
 		}
 		return false, err
@@ -128,8 +129,8 @@ func (c *Client) DeleteTunnelRoute(ctx context.Context, id string) error {
 	return nil
 }
 
-// CreateVirtualNetwork adds a virtual network. If the answer is lost, it looks for one of
-// that name and comment.
+// CreateVirtualNetwork adds a virtual network. If the answer is lost, and there is one of
+// that name now, it gives a *SameNameError: it may have been there before.
 func (c *Client) CreateVirtualNetwork(ctx context.Context, in VirtualNetwork) (*VirtualNetwork, error) {
 	var out VirtualNetwork
 	err := c.lookThenRepeat(ctx, func() error {
@@ -138,9 +139,8 @@ func (c *Client) CreateVirtualNetwork(ctx context.Context, in VirtualNetwork) (*
 		var all []VirtualNetwork
 		err := c.v4(ctx, http.MethodGet, nil, url.Values{"name": {in.Name}, "is_deleted": {"false"}}, &all, "teamnet", "virtual_networks")
 		for _, v := range all {
-			if v.Name == in.Name && v.Comment == in.Comment && v.IsDefault == in.IsDefault {
-				out = v
-				return true, nil
+			if v.Name == in.Name {
+				return false, &SameNameError{"virtual network", in.Name}
 			}
 		}
 		return false, err

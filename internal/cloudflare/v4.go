@@ -67,7 +67,9 @@ func listV4[T any](ctx context.Context, c *Client, query url.Values, id func(T) 
 	for k, v := range query {
 		q[k] = v
 	}
-	q.Set("per_page", strconv.Itoa(listPageSize))
+	if q.Get("per_page") == "" { // some lists take less
+		q.Set("per_page", strconv.Itoa(listPageSize))
+	}
 	for number := 1; ; number++ {
 		q.Set("page", strconv.Itoa(number))
 		var items []T

@@ -290,6 +290,12 @@ func (c *Client) workerName(ctx context.Context, idOrName string) (string, error
 func (c *Client) lookThenRepeat(ctx context.Context, act func() error, look func() (done bool, err error)) error {
 	for attempt := 0; ; attempt++ {
 		err := act()
+		if attempt > 0 && IsConflict(err) && ctx.Err() == nil {
+			// What got lost may have been carried out after the look.
+			if done, lookErr := look(); lookErr == nil && done {
+				return nil
+			}
+		}
 		if err == nil || ctx.Err() != nil || !outcomeUnknown(err) {
 			return err
 		}

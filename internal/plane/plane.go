@@ -112,6 +112,7 @@ type Plane struct {
 	attempts       *attempts
 	tunnelServer   TunnelServer
 	tunnelsMu      sync.Mutex // orders what tunnelServer is told
+	servingMu      sync.Mutex // so that it is one connector of a tunnel
 
 	reconnectPause time.Duration
 

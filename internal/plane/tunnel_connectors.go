@@ -145,6 +145,8 @@ func (p *Plane) serveTunnel(t registry.Tunnel) {
 	if p.tunnelServer == nil || t.DeletedOn != nil || t.ConfigVersion == 0 {
 		return
 	}
+	p.servingMu.Lock()
+	defer p.servingMu.Unlock()
 	now := p.now().UTC()
 	own := Connector{
 		ID: uuid.NewString(), Version: "hybridge " + p.version, Arch: runtime.GOOS + "_" + runtime.GOARCH,

@@ -284,6 +284,7 @@ func (p *Plane) patchTunnel(r *request) (*reply, error) {
 		p.log.Info("tunnel has a new secret", "tunnel", t.Name, "id", t.ID, "token", r.token.Name)
 		p.serveTunnel(t)
 	}
+	p.routesChanged() // answers name the tunnel
 	return ok(p.tunnelJSON(t)), nil
 }
 

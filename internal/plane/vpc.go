@@ -7,8 +7,10 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/plane/registry"
+	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
 )
 
 const vpcPath = accountPattern + "/connectivity/directory/services"
@@ -118,6 +120,9 @@ func (h vpcHost) check(bad func(string, ...any) error) error {
 		return bad("host.hostname goes with resolver_network.")
 	case byAddress && (h.Network == nil || h.ResolverNetwork != nil):
 		return bad("host.ipv4 and host.ipv6 go with network.")
+	}
+	if byName && !tunnelrule.IsHostname(strings.ToLower(h.Hostname)) {
+		return bad("host.hostname must be a host name.")
 	}
 	if a, err := netip.ParseAddr(h.IPv4); h.IPv4 != "" && (err != nil || !a.Is4()) {
 		return bad("host.ipv4 must be an IPv4 address.")

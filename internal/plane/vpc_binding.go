@@ -52,6 +52,9 @@ func (p *Plane) VPCService(ctx context.Context, accountID, serviceID string, htt
 	if err != nil {
 		return nil, err
 	}
+	if v.Type != "http" {
+		return nil, fmt.Errorf("the VPC service %q is of type %s now, and requests need http: change it back, or deploy a version without the binding", v.Name, v.Type)
+	}
 	var body vpcBody
 	if err := json.Unmarshal(v.Body, &body); err != nil {
 		return nil, fmt.Errorf("the VPC service %q is damaged: put it again", v.Name)

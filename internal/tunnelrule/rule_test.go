@@ -38,6 +38,7 @@ func TestInvalidRulesAreRefusedWithTheirPlace(t *testing.T) {
 		"a Perl path":                  {[]Rule{{Path: "(?=x)", Service: "http://localhost"}, all}, `ingress[0].path: "(?=x)" is no regular expression`},
 		"no service":                   {[]Rule{{Path: "/x"}, all}, `ingress[0].service: it is needed`},
 		"a service without a scheme":   {[]Rule{{Path: "/x", Service: "localhost:8080"}, all}, `ingress[0].service: "localhost:8080" has no scheme and host`},
+		"a service with a slash":       {[]Rule{{Path: "/x", Service: "https://localhost/"}, all}, `ingress[0].service: "https://localhost/" has a path`},
 		"a service without a host":     {[]Rule{{Path: "/x", Service: "https://"}, all}, `ingress[0].service: "https://" has no scheme and host`},
 		"a service with a path":        {[]Rule{{Path: "/x", Service: "http://localhost:80/static"}, all}, `ingress[0].service: "http://localhost:80/static" has a path`},
 		"a service with a query":       {[]Rule{{Path: "/x", Service: "http://localhost:80?x=1"}, all}, `ingress[0].service: "http://localhost:80?x=1" has a path`},
@@ -76,7 +77,7 @@ func TestValidRules(t *testing.T) {
 	t.Parallel()
 	for _, r := range []Rule{
 		{Hostname: "app.example.com", Service: "http://localhost:8787"},
-		{Hostname: "*.example.com", Path: `\.(jpg|png)$`, Service: "https://127.0.0.1:9443/"},
+		{Hostname: "*.example.com", Path: `\.(jpg|png)$`, Service: "https://127.0.0.1:9443"},
 		{Hostname: "bücher.example.com", Service: "http://[::1]:80"},
 		{Hostname: "_dmarc.example.com", Service: "http_status:204"},
 		{Path: "^/admin", Service: "hello_world"},

@@ -174,8 +174,8 @@ func (v *validation) service(service string) {
 		v.add("service", "the scheme %q is unknown: use http, https, ws, wss, tcp, ssh, rdp or smb, or unix:/path, unix+tls:/path, http_status:NNN, hello_world, bastion, socks-proxy", u.Scheme)
 	case u.User != nil:
 		v.add("service", "a URL of a service carries no user and password: a tunnel's configuration is readable")
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		v.add("service", "%q has a path: the path of the request is kept, so write scheme, host and port only", service)
+	case u.Path != "" || u.RawQuery != "" || u.Fragment != "":
+		v.add("service", "%q has a path, be it a slash: the path of the request is kept, so write scheme, host and port only", service)
 	case u.Port() != "" && !isPort(u.Port()):
 		v.add("service", "%q has no valid port", service)
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -44,6 +43,9 @@ type alerts struct {
 	failure  string          // why the last look could not tell
 	// ids are of alerts that the registry could not keep, and that were told without it.
 	ids map[alert.Key]string
+	// past are those of them that are over: they are kept, and their end told, as soon as
+	// the registry answers.
+	past map[alert.Key]alert.Problem
 
 	// What belongs to it where there is no plane that has it.
 	own bool
@@ -58,7 +60,7 @@ func (d *Daemon) openAlerts(ctx context.Context, f *agentfile.File, delays map[s
 	if delays == nil {
 		delays = alert.DefaultDelays
 	}
-	a := &alerts{log: d.log.Named("alert"), region: f.Region, version: d.version, ids: map[alert.Key]string{}}
+	a := &alerts{log: d.log.Named("alert"), region: f.Region, version: d.version, ids: map[alert.Key]string{}, past: map[alert.Key]alert.Problem{}}
 	a.ctx, a.end = context.WithCancel(context.Background())
 	if a.machine, err = os.Hostname(); err != nil {
 		a.log.Warn("finding the name of this machine", "error", err)
@@ -125,10 +127,18 @@ func shown(a registry.Alert) health.Alert {
 // look compares s with what has been told, tells the difference, and adds to s what stands.
 func (a *alerts) look(ctx context.Context, s *health.Status) {
 	raise, resolve := a.tracker.Look(time.Now(), a.problems(ctx, s))
-	maps.DeleteFunc(a.ids, func(k alert.Key, _ string) bool { // what passed by itself meanwhile
-		return !slices.ContainsFunc(raise, func(p alert.Problem) bool { return p.Kind == k.Kind && p.Subject == k.Subject })
-	})
 	var failed error
+	for k, p := range a.past {
+		if slices.ContainsFunc(raise, func(p alert.Problem) bool { return p.Kind == k.Kind && p.Subject == k.Subject }) {
+			continue // it goes on
+		}
+		if failed = a.raise(ctx, p); failed == nil {
+			failed = a.resolve(ctx, k)
+		}
+		if failed != nil {
+			break
+		}
+	}
 	for _, p := range raise {
 		// A registry that does not take one takes no other: waiting for each would hold the look up.
 		if failed == nil {
@@ -164,7 +174,7 @@ func (a *alerts) tellOnce(p alert.Problem) {
 	if a.ids[k] != "" {
 		return
 	}
-	a.ids[k] = uuid.NewString()
+	a.ids[k], a.past[k] = uuid.NewString(), p
 	of := registry.Alert{ID: a.ids[k], Kind: p.Kind, Subject: p.Subject, Detail: p.Detail, RaisedOn: time.Now().UTC()}
 	body, err := a.body(of, nil)
 	if err != nil {
@@ -187,6 +197,7 @@ func (a *alerts) raise(ctx context.Context, p alert.Problem) error {
 		a.box.Wake()
 	}
 	delete(a.ids, alert.Key{Kind: p.Kind, Subject: p.Subject})
+	delete(a.past, alert.Key{Kind: p.Kind, Subject: p.Subject})
 	a.tracker.Raised(alert.Key{Kind: p.Kind, Subject: p.Subject})
 	a.standing = append(a.standing, shown(made))
 	a.log.Warn("raised", "kind", p.Kind, "subject", p.Subject, "detail", p.Detail)

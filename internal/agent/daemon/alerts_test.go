@@ -299,6 +299,31 @@ func TestWhatCannotBeKeptIsToldAtOnce(t *testing.T) {
 	if diff := cmp.Diff(first, again); diff != "" || len(down.Alerts) != 2 {
 		t.Errorf("standing %v; ids (-first +again):\n%s", down.Alerts, diff)
 	}
+	// One that is over before it could be kept: its end is told all the same.
+	up := health.Status{Connectors: map[string]connector.Status{"a": {State: "connected"}, "b": {State: "connected"}}}
+	a.look(t.Context(), &up)
+	if _, err := db.Exec(`BEGIN IMMEDIATE`); err != nil {
+		t.Fatal(err)
+	}
+	third := health.Status{Connectors: map[string]connector.Status{"a": {State: "connected"}, "b": {State: "connected"}, "c": {State: "starting"}}}
+	a.look(t.Context(), &third)
+	a.look(t.Context(), &up)
+	if _, err := db.Exec(`ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	standintest.Eventually(t, "its end is told", func() bool {
+		a.look(t.Context(), &up)
+		s.pager.mu.Lock()
+		defer s.pager.mu.Unlock()
+		raised, resolved := 0, 0
+		for _, text := range s.pager.heard {
+			if strings.Contains(text, `c"`) || strings.Contains(text, " c") {
+				raised += strings.Count(text, "raised")
+				resolved += strings.Count(text, "resolved")
+			}
+		}
+		return raised > 0 && resolved > 0
+	})
 	if err := a.close(); err != nil {
 		t.Error(err)
 	}

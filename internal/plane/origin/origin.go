@@ -88,8 +88,8 @@ func (t *served) close() {
 }
 
 // Lookup finds the tunnel that serves a host: the one that a DNS record of the name points
-// to, a record of the name itself before one of *.its-parent; else the first, in the order
-// of their names, that has a rule which names the host. nil: none.
+// to, a record of the name itself before one of *.its-parent; else the newest that has a
+// rule which names the host. nil: none.
 func (s *Server) Lookup(host string) (tunnel string, h http.Handler) {
 	table := *s.table.Load()
 	name := tunnelrule.RequestHost(host)

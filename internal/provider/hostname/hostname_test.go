@@ -5,6 +5,7 @@ package hostname_test
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -61,7 +62,10 @@ func TestANameIsMadeMovedAndTakenAway(t *testing.T) {
 	}
 	state := p.Create(t.Context(), t, kind, config(first))
 	got := records(t, plane, zone, "app.example.com")
-	want := cloudflare.DNSRecord{ID: got[0].ID, Type: "CNAME", Name: "app.example.com", Content: first + ".cfargotunnel.com", Proxied: true, TTL: 1, Comment: "Managed by Terraform: hybridge_tunnel_hostname"}
+	want := cloudflare.DNSRecord{ID: got[0].ID, Type: "CNAME", Name: "app.example.com", Content: first + ".cfargotunnel.com", Proxied: true, TTL: 1, Comment: got[0].Comment}
+	if !regexp.MustCompile(`^Managed by Terraform: hybridge_tunnel_hostname [0-9a-f]{12}$`).MatchString(want.Comment) {
+		t.Errorf("the comment is %q", want.Comment)
+	}
 	if diff := cmp.Diff([]cloudflare.DNSRecord{want}, got); diff != "" {
 		t.Errorf("the record (-want +got):\n%s", diff)
 	}
@@ -218,5 +222,58 @@ func TestAZoneIsFoundByItsName(t *testing.T) {
 	}
 	if _, d = p.Data(t.Context(), t, "hybridge_zone", tfproto.Object{"name": "example.net"}); !strings.Contains(d.String(), "hybridge dev --zone") {
 		t.Errorf("one that is not there: %s", d)
+	}
+}
+
+// A state is refreshed before a destroy: it cannot tell what was there before.
+func TestADestroyLeavesWhatSomebodyHasMadeAnotherOne(t *testing.T) {
+	t.Parallel()
+	plane := acctest.NewPlane(t)
+	zone := plane.Zone(t, "example.com")
+	p := acctest.Proto(t, plane.Env, nil)
+	config := tfproto.Object{"zone_id": zone, "hostname": "app.example.com", "tunnel_id": uuid.NewString()}
+	state := p.Create(t.Context(), t, kind, config)
+	record := records(t, plane, zone, "app.example.com")[0]
+	call(t, plane, http.MethodPatch, zone+"/dns_records/"+record.ID, `{"content": "`+uuid.NewString()+`.cfargotunnel.com"}`, nil)
+	read, d := p.Read(t.Context(), t, state)
+	if d.HasError() || read.Object == nil {
+		t.Fatalf("reading: %v; %s", read.Object, d)
+	}
+	p.Change(t.Context(), t, read, nil)
+	if left := records(t, plane, zone, "app.example.com"); len(left) != 1 {
+		t.Error("a record that points to another tunnel was deleted")
+	}
+}
+
+// A resource that is renamed without a moved block is two for a moment: the new one takes
+// the record over before the old one is destroyed, or after.
+func TestARecordHasOneOwner(t *testing.T) {
+	t.Parallel()
+	plane := acctest.NewPlane(t)
+	zone := plane.Zone(t, "example.com")
+	p := acctest.Proto(t, plane.Env, nil)
+	config := tfproto.Object{"zone_id": zone, "hostname": "app.example.com", "tunnel_id": uuid.NewString(), "overwrite": true}
+	before := p.Create(t.Context(), t, kind, config)
+	after := p.Create(t.Context(), t, kind, config)
+	if read, d := p.Read(t.Context(), t, before); d.HasError() || read.Object != nil {
+		t.Errorf("what is another resource's is read as %v; %s", read.Object, d)
+	}
+	p.Change(t.Context(), t, before, nil)
+	if left := records(t, plane, zone, "app.example.com"); len(left) != 1 || left[0].ID != after.Object["id"] {
+		t.Errorf("the record of the new resource: %v", left)
+	}
+	if read, d := p.Read(t.Context(), t, after); d.HasError() || read.Object == nil {
+		t.Errorf("the new resource is read as %v; %s", read.Object, d)
+	}
+	// What else is a matter of taste stays, and a change of overwrite alone asks nobody.
+	requests := plane.Requests()
+	config["overwrite"] = false
+	changed := p.Change(t.Context(), t, after, config)
+	if got := plane.Requests() - requests; got != 0 {
+		t.Errorf("a change of overwrite took %d requests", got)
+	}
+	p.Change(t.Context(), t, changed, nil)
+	if left := records(t, plane, zone, "app.example.com"); len(left) != 0 {
+		t.Errorf("records are left: %v", left)
 	}
 }

@@ -6,6 +6,9 @@ package hostname
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,9 +23,17 @@ import (
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 )
 
-// Mark is the comment of records that this resource makes: who sees one in the dashboard
-// knows where it comes from, and a plan knows one that another resource leaves.
-const Mark = "Managed by Terraform: hybridge_tunnel_hostname"
+// Mark begins the comment of records that this resource makes: who sees one in the
+// dashboard knows where it comes from, and a plan knows one that another resource leaves.
+// What follows tells which resource it is.
+const Mark = "Managed by Terraform: hybridge_tunnel_hostname "
+
+// kept is what private state has of a record: whose it is, and where it was last made to
+// point. The state itself is refreshed, so it cannot tell that somebody has changed it.
+type kept struct {
+	Owner  string `json:"owner"`
+	Target string `json:"target"`
+}
 
 // model is a hybridge_tunnel_hostname in plan and state.
 type model struct {
@@ -34,6 +45,8 @@ type model struct {
 	Plane     types.String `tfsdk:"plane"`
 	AccountID types.String `tfsdk:"account_id"`
 	ID        types.String `tfsdk:"id"`
+
+	kept kept
 }
 
 type identity struct {
@@ -64,10 +77,15 @@ var record = &tfkit.Object[model, identity]{
 	Read: func(ctx context.Context, c *cloudflare.Client, m *model) error {
 		return m.set(c.DNSRecord(ctx, m.ZoneID.ValueString(), m.ID.ValueString()))
 	},
-	Update: func(ctx context.Context, c *cloudflare.Client, state model, m *model) error {
-		return m.set(c.ReplaceDNSRecord(ctx, state.ZoneID.ValueString(), state.ID.ValueString(), m.wanted()))
+	Update: update,
+	Delete: remove,
+	Keep: func(m model) []byte {
+		text, _ := json.Marshal(m.kept) // two texts always marshal
+		return text
 	},
-	Delete:    remove,
+	Recall: func(m *model, text []byte) {
+		_ = json.Unmarshal(text, &m.kept) // nothing, of an object that was moved, is nothing
+	},
 	Remedy:    remedy,
 	Plan:      plan,
 	MovedFrom: []string{"cloudflare_dns_record", "cloudflare_record"},
@@ -79,8 +97,23 @@ func NewResource() resource.Resource { return record.NewResource() }
 
 func (m *model) wanted() cloudflare.DNSRecord {
 	return cloudflare.DNSRecord{
-		Type: "CNAME", Name: m.Hostname.ValueString(), Content: target(m.TunnelID.ValueString()), Proxied: m.Proxied.ValueBool(), TTL: 1, Comment: Mark,
+		Type: "CNAME", Name: m.Hostname.ValueString(), Content: target(m.TunnelID.ValueString()), Proxied: m.Proxied.ValueBool(), TTL: 1, Comment: Mark + m.kept.Owner,
 	}
+}
+
+// newOwner tells this resource's records from another one's.
+func newOwner() string {
+	b := make([]byte, 6)
+	rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// written notes what a record was made to be.
+func (m *model) written(d *cloudflare.DNSRecord, err error) error {
+	if err == nil {
+		m.kept.Target = d.Content
+	}
+	return m.set(d, err)
 }
 
 // target is where the records of a tunnel's host names point to.
@@ -91,6 +124,11 @@ func target(tunnelID string) string { return tunnelID + "." + cloudflare.TunnelD
 func (m *model) set(d *cloudflare.DNSRecord, err error) error {
 	if err != nil {
 		return err
+	}
+	if owner, ok := strings.CutPrefix(d.Comment, Mark); ok && m.kept.Owner != "" && owner != m.kept.Owner {
+		return fmt.Errorf("the record %s is another resource's now: %w", d.ID, cloudflare.ErrGone)
+	} else if m.kept.Target == "" { // imported, or moved
+		m.kept = kept{owner, d.Content}
 	}
 	m.ID, m.Hostname, m.Proxied = types.StringValue(d.ID), types.StringValue(d.Name), types.BoolValue(d.Proxied)
 	m.TunnelID = types.StringValue(strings.TrimSuffix(d.Content, "."+cloudflare.TunnelDomain))
@@ -124,6 +162,7 @@ func inTheWay(ctx context.Context, c *cloudflare.Client, zoneID, name string) ([
 }
 
 func create(ctx context.Context, c *cloudflare.Client, m *model) error {
+	m.kept.Owner = newOwner()
 	zone, want := m.ZoneID.ValueString(), m.wanted()
 	there, err := inTheWay(ctx, c, zone, want.Name)
 	if err != nil {
@@ -134,7 +173,7 @@ func create(ctx context.Context, c *cloudflare.Client, m *model) error {
 		if err == nil && made.Name != want.Name {
 			err = errors.Join(fmt.Errorf("the zone is not that of this name: the record was made as %s, and taken away again", made.Name), c.DeleteDNSRecord(ctx, zone, made.ID))
 		}
-		return m.set(made, err)
+		return m.written(made, err)
 	}
 	if !m.Overwrite.ValueBool() {
 		return &occupied{there}
@@ -146,7 +185,19 @@ func create(ctx context.Context, c *cloudflare.Client, m *model) error {
 			return err
 		}
 	}
-	return m.set(c.ReplaceDNSRecord(ctx, zone, there[0].ID, want))
+	return m.written(c.ReplaceDNSRecord(ctx, zone, there[0].ID, want))
+}
+
+// update changes what differs of a record, and leaves its tags and settings.
+func update(ctx context.Context, c *cloudflare.Client, state model, m *model) error {
+	m.ID = state.ID
+	if m.TunnelID.Equal(state.TunnelID) && m.Proxied.Equal(state.Proxied) {
+		return nil
+	}
+	if m.kept.Owner == "" {
+		m.kept.Owner = newOwner()
+	}
+	return m.written(c.PatchDNSRecord(ctx, state.ZoneID.ValueString(), state.ID.ValueString(), m.wanted()))
 }
 
 // remove deletes the record, unless somebody has made it another one meanwhile.
@@ -158,8 +209,8 @@ func remove(ctx context.Context, c *cloudflare.Client, m model) error {
 		return nil
 	case err != nil:
 		return err
-	case d.Type != "CNAME" || d.Content != target(m.TunnelID.ValueString()):
-		return nil // it is somebody else's now
+	case d.Type != "CNAME", d.Content != m.kept.Target, strings.HasPrefix(d.Comment, Mark) && d.Comment != Mark+m.kept.Owner:
+		return nil // somebody has made it another one, or it is another resource's now
 	}
 	return c.DeleteDNSRecord(ctx, zone, id)
 }
@@ -169,7 +220,7 @@ func remedy(err error, m model) string {
 	if !errors.As(err, &o) {
 		return ""
 	}
-	text := "nothing was changed. Delete the records, or set overwrite = true to have them replaced"
+	text := "nothing was changed. Delete the records, or set overwrite = true to have them replaced. If this configuration has made it under another address, say so in a moved block"
 	if len(o.records) == 1 && o.records[0].Content == target(m.TunnelID.ValueString()) {
 		id := tfkit.ImportID{Plane: m.Plane.ValueString(), AccountID: m.AccountID.ValueString(), Parts: []string{m.ZoneID.ValueString(), o.records[0].ID}}
 		text += fmt.Sprintf(". The record points to this tunnel already: adopt it with\n\n  import {\n    to = hybridge_tunnel_hostname.<this resource's name>\n    id = %q\n  }\n\nand run terraform plan", id)
@@ -200,7 +251,7 @@ func plan(ctx context.Context, p *tfkit.Plane, req resource.ModifyPlanRequest, d
 	}
 	foreign := &occupied{}
 	for _, d := range there {
-		if d.Comment != Mark {
+		if !strings.HasPrefix(d.Comment, Mark) {
 			foreign.records = append(foreign.records, d)
 		}
 	}

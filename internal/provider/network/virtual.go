@@ -9,7 +9,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/identityschema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/boolplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -54,7 +55,12 @@ var virtual = &tfkit.Object[virtualModel, virtualIdentity]{
 		return m.set(c.VirtualNetwork(ctx, m.ID.ValueString()))
 	},
 	Update: func(ctx context.Context, c *cloudflare.Client, state virtualModel, m *virtualModel) error {
-		return m.set(c.UpdateVirtualNetwork(ctx, state.ID.ValueString(), m.wanted()))
+		wanted := m.Default
+		err := m.set(c.UpdateVirtualNetwork(ctx, state.ID.ValueString(), m.wanted()))
+		if err == nil && !wanted.IsUnknown() {
+			m.Default = wanted // what is false here is taken by the next default, perhaps in this very run
+		}
+		return err
 	},
 	Delete: func(ctx context.Context, c *cloudflare.Client, m virtualModel) error {
 		return c.DeleteVirtualNetwork(ctx, m.ID.ValueString())
@@ -88,8 +94,10 @@ func virtualSchema(context.Context) schema.Schema {
 			},
 			"comment": commentAttribute(),
 			"default": schema.BoolAttribute{
-				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-				MarkdownDescription: "Whether routes and clients that name no virtual network are in this one. The account has one default: setting it here takes it from the former. Default: `false`. Changed in place.",
+				Optional: true, Computed: true,
+				MarkdownDescription: "Whether routes and clients that name no virtual network are in this one. The account has one default: `true` takes it from the former; `false` gives it up only when another " +
+					"one takes it. Default: as the plane has it. Changed in place.",
+				PlanModifiers: []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()},
 			},
 			"plane":      tfkit.PlaneAttribute(),
 			"account_id": tfkit.AccountAttribute(),

@@ -47,6 +47,10 @@ type Object[M, I any] struct {
 	Read   func(ctx context.Context, c *cloudflare.Client, m *M) error
 	Update func(ctx context.Context, c *cloudflare.Client, state M, m *M) error
 	Delete func(ctx context.Context, c *cloudflare.Client, m M) error
+	// Keep is what private state keeps of an object, as JSON, and Recall reads it before a
+	// Read, Update or Delete; nil: nothing is kept.
+	Keep   func(M) []byte
+	Recall func(m *M, kept []byte)
 	// Remedy says what to do about an error; empty or nil: what is said in general.
 	Remedy func(err error, m M) string
 
@@ -143,6 +147,33 @@ func (r *object[M, I]) Create(ctx context.Context, req resource.CreateRequest, r
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, r.of.IdentityOf(m))...)
+	r.keep(ctx, resp.Private, m, &resp.Diagnostics)
+}
+
+// keptKey is where private state has what Keep gives.
+const keptKey = "kept"
+
+type privateReader interface {
+	GetKey(ctx context.Context, key string) ([]byte, diag.Diagnostics)
+}
+
+type privateWriter interface {
+	SetKey(ctx context.Context, key string, value []byte) diag.Diagnostics
+}
+
+func (r *object[M, I]) keep(ctx context.Context, to privateWriter, m M, diags *diag.Diagnostics) {
+	if r.of.Keep != nil {
+		diags.Append(to.SetKey(ctx, keptKey, r.of.Keep(m))...)
+	}
+}
+
+func (r *object[M, I]) recall(ctx context.Context, from privateReader, m *M, diags *diag.Diagnostics) {
+	if r.of.Recall == nil {
+		return
+	}
+	kept, d := from.GetKey(ctx, keptKey)
+	diags.Append(d...)
+	r.of.Recall(m, kept)
 }
 
 func (r *object[M, I]) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
@@ -151,7 +182,11 @@ func (r *object[M, I]) Read(ctx context.Context, req resource.ReadRequest, resp 
 		if p == nil {
 			return false
 		}
+		r.recall(ctx, req.Private, m, diags)
 		err := r.of.Read(ctx, p.Client, m)
+		if err == nil {
+			r.keep(ctx, resp.Private, *m, diags)
+		}
 		if err != nil && !cloudflare.IsNotFound(err) {
 			return r.attempt("read", *m, p).ReadFailed(err, diags)
 		}
@@ -167,12 +202,14 @@ func (r *object[M, I]) Update(ctx context.Context, req resource.UpdateRequest, r
 	if p == nil {
 		return
 	}
+	r.recall(ctx, req.Private, &m, &resp.Diagnostics)
 	if err := r.of.Update(ctx, p.Client, state, &m); err != nil {
 		resp.Diagnostics.Append(r.failed("update", err, m, p))
 		return
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, r.of.IdentityOf(m))...)
+	r.keep(ctx, resp.Private, m, &resp.Diagnostics)
 }
 
 func (r *object[M, I]) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
@@ -182,6 +219,7 @@ func (r *object[M, I]) Delete(ctx context.Context, req resource.DeleteRequest, r
 	if p == nil {
 		return
 	}
+	r.recall(ctx, req.Private, &m, &resp.Diagnostics)
 	if err := r.of.Delete(ctx, p.Client, m); err != nil {
 		resp.Diagnostics.Append(r.failed("delete", err, m, p))
 	}
@@ -204,6 +242,7 @@ func (r *object[M, I]) ImportState(ctx context.Context, req resource.ImportState
 	if !resp.Diagnostics.HasError() && r.whole(ctx, &m, &resp.Diagnostics) {
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 		resp.Diagnostics.Append(resp.Identity.Set(ctx, r.of.IdentityOf(m))...)
+		r.keep(ctx, resp.Private, m, &resp.Diagnostics)
 	}
 }
 

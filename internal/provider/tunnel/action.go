@@ -65,13 +65,18 @@ func (a *rotateAction) Invoke(ctx context.Context, req action.InvokeRequest, res
 	defer done()
 	id := m.TunnelID.ValueString()
 	attempt := tfkit.Attempt{Verb: "rotate the secret of", Kind: "tunnel", Name: id, Plane: p}
-	old, err := beginRotation(ctx, p.Client, id)
+	old, wait, err := beginRotation(ctx, p.Client, id)
 	if err != nil {
 		resp.Diagnostics.Append(attempt.Failed(err))
 		return
 	}
-	say("the tunnel has a new secret; waiting for %d connectors to come with the new token", len(old))
-	if err := endRotation(ctx, p.Client, id, old, limit, say); err != nil {
+	say("the tunnel has a new secret; waiting for %d connectors to come with the new token", wait)
+	err = endRotation(ctx, p.Client, id, pending{Old: old, Wait: wait}, limit, say)
+	if isDrop(err) {
+		resp.Diagnostics.Append(attempt.FailedBecause(err, "the new secret is set, and its connectors stand; the old ones were not told to go. Stop them on their machines"))
+		return
+	}
+	if err != nil {
 		resp.Diagnostics.Append(attempt.FailedBecause(err, "the new secret is set, and no connection was ended. See that every connector gets the new token, and wait until hybridge_tunnel_health shows it; calling the action again would rotate once more"))
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -66,15 +67,22 @@ func (r *tunnelResource) Create(ctx context.Context, req resource.CreateRequest,
 	m.setComputed(t, p.AccountID)
 	if config := m.config(); config != nil {
 		if err := p.Client.ConfigureTunnel(ctx, t.ID, *config); err != nil {
-			// The tunnel is there, and the next run has to find it. It has no rules yet,
-			// which the next plan shows.
+			// Terraform would replace what a failed create leaves. Nobody has its token yet.
 			resp.Diagnostics.Append(m.attempt("configure", p).Failed(err))
-			m.setConfig(nil)
+			after, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
+			defer cancel()
+			if err := drain(after, p.Client, t.ID, undoLimit); err == nil {
+				return
+			}
+			m.setConfig(nil) // it stays, and the next run has to find it
 		}
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
 }
+
+// undoLimit bounds how long a tunnel that could not be configured is taken away.
+const undoLimit = 30 * time.Second
 
 func createRemedy(err error, p *tfkit.Plane) string {
 	if !cloudflare.IsConflict(err) {

@@ -34,7 +34,8 @@ type rotator interface {
 // kept in private state, so that a run after a timeout does not rotate once more.
 type pending struct {
 	Trigger string   `json:"trigger"`
-	Old     []string `json:"old"` // ids of the connectors from before
+	Old     []string `json:"old"`  // ids of the connectors from before
+	Wait    int      `json:"wait"` // how many of them had a connection that stood
 }
 
 const pendingKey = "rotation"
@@ -62,12 +63,12 @@ func (r *tunnelResource) rotate(ctx context.Context, p *tfkit.Plane, m model, pr
 	id := m.ID.ValueString()
 	var begun pending
 	if len(raw) == 0 || json.Unmarshal(raw, &begun) != nil || begun.Trigger != m.RotationTrigger.ValueString() {
-		old, err := beginRotation(ctx, p.Client, id)
+		old, wait, err := beginRotation(ctx, p.Client, id)
 		if err != nil {
 			resp.Diagnostics.Append(m.attempt("rotate the secret of", p).Failed(err))
 			return false
 		}
-		begun = pending{m.RotationTrigger.ValueString(), old}
+		begun = pending{m.RotationTrigger.ValueString(), old, wait}
 		text, err := json.Marshal(begun)
 		if err != nil {
 			resp.Diagnostics.AddError("Cannot note the rotation", err.Error())
@@ -75,8 +76,12 @@ func (r *tunnelResource) rotate(ctx context.Context, p *tfkit.Plane, m model, pr
 		}
 		resp.Diagnostics.Append(resp.Private.SetKey(ctx, pendingKey, text)...)
 	}
-	if err := endRotation(ctx, p.Client, id, begun.Old, limit, func(string, ...any) {}); err != nil {
-		d := m.attempt("rotate the secret of", p).FailedBecause(err, rotationRemedy)
+	if err := endRotation(ctx, p.Client, id, begun, limit, func(string, ...any) {}); err != nil {
+		remedy := rotationRemedy
+		if isDrop(err) {
+			remedy = "the new secret is set, and its connectors stand. Run terraform apply again to end what is left of the old connections"
+		}
+		d := m.attempt("rotate the secret of", p).FailedBecause(err, remedy)
 		resp.Diagnostics.AddAttributeError(path.Root("rotation_trigger"), d.Summary(), d.Detail())
 		return false
 	}
@@ -87,24 +92,38 @@ func (r *tunnelResource) rotate(ctx context.Context, p *tfkit.Plane, m model, pr
 const rotationRemedy = "the new secret is set, and no connection was ended. See that every connector gets the new token (a hybridge agent does when its token file changes), then run terraform apply " +
 	"again: it goes on waiting and does not rotate once more. timeouts.update sets how long"
 
+// dropError says that old connections could not be ended.
+type dropError struct{ error }
+
+func (e *dropError) Unwrap() error { return e.error }
+
+func isDrop(err error) bool {
+	var d *dropError
+	return errors.As(err, &d)
+}
+
 // beginRotation sets a new secret and returns the ids of the connectors that were there
-// before. Whoever comes later than that look has the new token, or a connection that no
+// before, and how many of them had a connection that stood. Whoever comes later than that look has the new token, or a connection that no
 // new one follows: old tokens are refused from then on.
-func beginRotation(ctx context.Context, c rotator, id string) (old []string, err error) {
+func beginRotation(ctx context.Context, c rotator, id string) (old []string, wait int, err error) {
 	before, err := c.Connectors(ctx, id)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	old = []string{}
 	for _, connector := range before {
 		old = append(old, connector.ID)
+		if connected(connector) {
+			wait++
+		}
 	}
-	return old, c.RotateTunnelSecret(ctx, id)
+	return old, wait, c.RotateTunnelSecret(ctx, id)
 }
 
-// endRotation waits for as many new connectors as there were old ones, and then ends
-// what is left of the old ones' connections. An error says that nothing was ended.
-func endRotation(ctx context.Context, c rotator, id string, old []string, limit time.Duration, say func(string, ...any)) error {
+// endRotation waits for as many new connectors as there were old ones that stood, and then
+// ends what is left of the old ones' connections. An error but a *dropError says that nothing
+// was ended.
+func endRotation(ctx context.Context, c rotator, id string, begun pending, limit time.Duration, say func(string, ...any)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	said := -1
@@ -117,27 +136,27 @@ func endRotation(ctx context.Context, c rotator, id string, old []string, limit 
 			fresh, left := 0, []string{}
 			for _, connector := range now {
 				switch {
-				case slices.Contains(old, connector.ID):
+				case slices.Contains(begun.Old, connector.ID):
 					left = append(left, connector.ID)
 				case connected(connector):
 					fresh++
 				}
 			}
 			if fresh != said {
-				say("%d of %d connectors have come with the new token", fresh, len(old))
+				say("%d of %d connectors have come with the new token", fresh, begun.Wait)
 				said = fresh
 			}
-			if fresh >= len(old) {
+			if fresh >= begun.Wait {
 				for _, connector := range left {
 					if err := c.DropConnections(ctx, id, connector); err != nil {
-						return err
+						return &dropError{err}
 					}
 				}
 				return nil
 			}
 		}
 		if err := pause(ctx); err != nil {
-			return fmt.Errorf("%d of %d connectors have come with the new token within %s", max(said, 0), len(old), limit)
+			return fmt.Errorf("%d of %d connectors have come with the new token within %s", max(said, 0), begun.Wait, limit)
 		}
 	}
 }

@@ -278,6 +278,7 @@ func TestInvalidRulesAreRefusedWithTheirPath(t *testing.T) {
 		"host with a port":        {tfproto.Object{"ingress": ingress(rule("a.example.com:80", "http://x"))}, "ingress[0].hostname", ""},
 		"bad expression":          {tfproto.Object{"ingress": ingress(map[string]any{"path": "(", "service": "http://x"}, last)}, "ingress[0].path", ""},
 		"unknown scheme":          {tfproto.Object{"ingress": ingress(rule("a.example.com", "gopher://x"))}, "ingress[0].service", ""},
+		"service with a slash":    {tfproto.Object{"ingress": ingress(rule("a.example.com", "http://x/"))}, "ingress[0].service", ""},
 		"service with a path":     {tfproto.Object{"ingress": ingress(rule("a.example.com", "http://x/path"))}, "ingress[0].service", ""},
 		"service without a host":  {tfproto.Object{"ingress": ingress(rule("a.example.com", "http://"))}, "ingress[0].service", ""},
 		"no such status":          {tfproto.Object{"ingress": ingress(rule("a.example.com", "http_status:999999"))}, "ingress[0].service", ""},
@@ -306,6 +307,18 @@ func TestInvalidRulesAreRefusedWithTheirPath(t *testing.T) {
 		})
 	}
 	fine := tfproto.Object{"name": "x", "ingress": ingress(map[string]any{"hostname": tfproto.Unknown, "service": tfproto.Unknown}, last)}
+	for name, v := range map[string]any{
+		"access":     map[string]any{"required": true, "team_name": tfproto.Unknown, "aud_tag": []any{tfproto.Unknown}},
+		"ip_rules":   []any{map[string]any{"prefix": tfproto.Unknown, "allow": true, "ports": []any{tfproto.Unknown}}},
+		"proxy_type": tfproto.Unknown, "connect_timeout": tfproto.Unknown,
+	} {
+		for _, config := range []tfproto.Object{{"name": "x", "ingress": ingress(origin(name, v))}, {"name": "x", "ingress": ingress(last), "origin_request": map[string]any{name: v}},
+			{"name": "x", "origin_request": tfproto.Unknown}} {
+			if d := p.Validate(t.Context(), t, kind, config); d.HasError() {
+				t.Errorf("%s: what is not known yet is refused: %s", name, d)
+			}
+		}
+	}
 	if d := p.Validate(t.Context(), t, kind, fine); d.HasError() {
 		t.Errorf("what is not known yet is refused: %s", d)
 	}
@@ -417,6 +430,26 @@ func TestARotationWaitsForNewConnectorsBeforeItDropsTheOld(t *testing.T) {
 	if now := own.ids(); len(now) != 1 || now[0] == was[0] {
 		t.Errorf("the plane's connector is %v, was %v", now, was)
 	}
+}
+
+// A create that fails leaves no state, which Terraform would replace.
+func TestATunnelThatCannotBeConfiguredIsTakenAway(t *testing.T) {
+	t.Parallel()
+	plane := acctest.NewPlane(t)
+	p := acctest.Proto(t, plane.Env, nil)
+	plane.Faults.Add(fault.Rule{Method: http.MethodPut, Path: "/client/v4/accounts/*/cfd_tunnel/*/configurations", Kind: fault.Unauthorized})
+	config := tfproto.Object{"name": "x", "ingress": ingress(map[string]any{"service": "hello_world"})}
+	plan, d := p.Plan(t.Context(), t, tfproto.State{Type: kind}, config)
+	if d.HasError() {
+		t.Fatal(d)
+	}
+	state, d := p.Apply(t.Context(), t, plan)
+	var all []struct{ ID string }
+	call(t, plane, http.MethodGet, "/cfd_tunnel?is_deleted=false", nil, &all)
+	if !d.HasError() || state.Object != nil || len(all) != 0 {
+		t.Errorf("it leaves %v and %v; %s", state.Object, all, d)
+	}
+	p.Create(t.Context(), t, kind, config)
 }
 
 func TestADestroyEndsConnectionsAndWaits(t *testing.T) {

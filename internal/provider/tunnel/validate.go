@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
@@ -61,7 +62,7 @@ func validateConfig(ctx context.Context, config tfsdk.Config, diags *diag.Diagno
 		var warp types.Bool
 		diags.Append(config.GetAttribute(ctx, path.Root("origin_request"), &origin)...)
 		diags.Append(config.GetAttribute(ctx, path.Root("warp_routing"), &warp)...)
-		for name, set := range map[string]bool{"origin_request": !origin.IsNull(), "warp_routing": warp.ValueBool()} {
+		for name, set := range map[string]bool{"origin_request": tfkit.IsSet(origin), "warp_routing": warp.ValueBool()} {
 			if set {
 				diags.AddAttributeError(path.Root(name), "Invalid value for "+name, name+" belongs to a configuration that is managed: set ingress too.")
 			}
@@ -82,17 +83,13 @@ func validateConfig(ctx context.Context, config tfsdk.Config, diags *diag.Diagno
 		}
 		hostname, path, service := known(rule, "hostname"), known(rule, "path"), known(rule, "service")
 		r := tunnelrule.Rule{Hostname: hostname.text, Path: path.text, Service: service.text}
-		var origin *originModel
-		var ipUnknown bool
-		if object, ok := rule.Attributes()["origin_request"].(types.Object); ok && !object.IsNull() && !object.IsUnknown() {
-			origin, ipUnknown = readOrigin(ctx, object)
-		}
-		if origin != nil {
-			r.Origin = origin.rule()
+		var unknown func(field string) bool
+		if object, ok := rule.Attributes()["origin_request"].(types.Object); ok && tfkit.IsSet(object) {
+			r.Origin, unknown = readOrigin(ctx, object)
 		}
 		for _, problem := range tunnelrule.ValidateRule(r) {
 			if problem.Field == "service" && service.unknown || problem.Field == "hostname" && hostname.unknown || problem.Field == "path" && path.unknown ||
-				ipUnknown && strings.HasPrefix(problem.Field, "originRequest") {
+				unknown != nil && unknown(problem.Field) {
 				continue
 			}
 			addProblem(here, problem, diags)
@@ -106,9 +103,9 @@ func validateConfig(ctx context.Context, config tfsdk.Config, diags *diag.Diagno
 	if whole.IsNull() || whole.IsUnknown() {
 		return
 	}
-	if origin, unknown := readOrigin(ctx, whole); origin != nil && !unknown {
-		c := tunnelrule.Config{Ingress: []tunnelrule.Rule{tunnelrule.CatchAll}, Origin: origin.rule()}
-		for _, problem := range c.Validate() {
+	origin, unknown := readOrigin(ctx, whole)
+	for _, problem := range (tunnelrule.Config{Ingress: []tunnelrule.Rule{tunnelrule.CatchAll}, Origin: origin}).Validate() {
+		if !unknown(problem.Field) {
 			addProblem(path.Empty(), problem, diags)
 		}
 	}
@@ -124,14 +121,31 @@ func known(o types.Object, name string) knownText {
 	return knownText{v.ValueString(), ok && v.IsUnknown()}
 }
 
-// readOrigin reads settings whose values may not be known: these count as not set.
-// unknown says that something in a list is not known, which no model can hold.
-func readOrigin(ctx context.Context, o types.Object) (*originModel, bool) {
-	var m originModel
-	if o.As(ctx, &m, objectOptions).HasError() {
-		return nil, true
+// readOrigin reads settings. What is not known, as a whole or in part, counts as not set,
+// and unknown says of a problem's field that it is in such a setting.
+func readOrigin(ctx context.Context, o types.Object) (origin *tunnelrule.Origin, unknown func(field string) bool) {
+	members, hidden := o.Attributes(), map[string]bool{}
+	for name, v := range members {
+		if whole, err := v.ToTerraformValue(ctx); err != nil || !whole.IsFullyKnown() {
+			hidden[name] = true
+			null, err := v.Type(ctx).ValueFromTerraform(ctx, tftypes.NewValue(v.Type(ctx).TerraformType(ctx), nil))
+			if err != nil {
+				return nil, func(string) bool { return true }
+			}
+			members[name] = null
+		}
 	}
-	return &m, false
+	seen, diags := types.ObjectValue(o.AttributeTypes(ctx), members)
+	var m originModel
+	if diags.HasError() || seen.As(ctx, &m, objectOptions).HasError() {
+		return nil, func(string) bool { return true }
+	}
+	return m.rule(), func(field string) bool {
+		name, ok := strings.CutPrefix(field, "originRequest.")
+		name, _, _ = strings.Cut(name, ".")
+		name, _, _ = strings.Cut(name, "[")
+		return ok && hidden[snake(name)]
+	}
 }
 
 // addProblem puts a problem at its attribute.

@@ -5,6 +5,7 @@ package vpcservice
 import (
 	"context"
 	"net/netip"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tfkit"
 	"github.com/hybridge/terraform-provider-hybridge/internal/provider/tunnel"
+	"github.com/hybridge/terraform-provider-hybridge/internal/tunnelrule"
 )
 
 func resourceSchema(context.Context) schema.Schema {
@@ -57,7 +59,7 @@ func resourceSchema(context.Context) schema.Schema {
 			},
 			"hostname": schema.StringAttribute{
 				Optional: true, MarkdownDescription: "Name of the host, looked up behind the tunnel. Default: none. Changed in place.",
-				Validators: []validator.String{stringvalidator.LengthBetween(1, 253)},
+				Validators: []validator.String{tfkit.Check("a host name such as api.internal", func(s string) bool { return tunnelrule.IsHostname(strings.ToLower(s)) })},
 			},
 			"resolver_ips": schema.ListAttribute{
 				Optional: true, ElementType: types.StringType,
