@@ -63,6 +63,8 @@ func TestScripts(t *testing.T) {
 			"carry":    cmdCarry,
 			"doppler":  cmdDoppler,
 			"nowhere":  cmdNowhere,
+			"record":   cmdRecord,
+			"damage":   cmdDamage,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
