@@ -2,6 +2,8 @@
 
 package audit
 
+import "slices"
+
 // Every event has one of these types, and every field of its data a class, in the
 // tag `audit`:
 //
@@ -221,8 +223,13 @@ var catalogue = []Data{
 	AgentStarted{}, AgentStopped{}, ConnectorChanged{}, BackupMade{}, SinkRejected{}, SinkLagging{},
 }
 
+// types are those of all events.
+var types = listTypes()
+
 // Types lists the types of all events.
-func Types() []string {
+func Types() []string { return slices.Clone(types) }
+
+func listTypes() []string {
 	var types []string
 	for _, d := range catalogue {
 		switch d.(type) {

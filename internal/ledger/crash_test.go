@@ -256,7 +256,7 @@ func FuzzProof(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(p.Leaf, p.Checkpoint, p.Seq, []byte(p.Hashes[0][:]))
+	f.Add(p.Leaf, p.Checkpoint, p.Seq, p.Hashes[0][:])
 	f.Fuzz(func(t *testing.T, leaf, checkpoint string, seq int64, hash []byte) {
 		q := p
 		q.Leaf, q.Checkpoint, q.Seq = leaf, checkpoint, seq

@@ -123,8 +123,12 @@ func (r *Reader) nextMonth() (bool, error) {
 		if m <= r.at.Month {
 			continue
 		}
-		if info, err := os.Stat(filepath.Join(r.dir, m, hashesFile)); err != nil || info.Size() == 0 {
-			return false, nil // it is just being begun
+		info, err := os.Stat(filepath.Join(r.dir, m, hashesFile))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+		if err != nil || info.Size() == 0 {
+			return false, nil //nolint:nilerr // see above
 		}
 		// The month before may have got entries since ready looked.
 		if r.at.Month != "" {
