@@ -25,6 +25,9 @@ func (m *monthLog) damaged(entry int64, format string, args ...any) error {
 // appended, and what a killed one has left. Nobody writes meanwhile, so whatever is
 // not whole is torn. It is cut off only where no hash and no checkpoint covers it.
 func (m *monthLog) advance() error {
+	if err := m.inPlace(); err != nil {
+		return err
+	}
 	fresh, err := m.readCheckpoints()
 	if err != nil {
 		return err
@@ -69,6 +72,24 @@ func (m *monthLog) advance() error {
 	}
 	if root != m.signed.Hash {
 		return m.damaged(m.signed.Size-1, "it, or one before it, is not what the checkpoint of %d entries has signed", m.signed.Size)
+	}
+	return nil
+}
+
+// inPlace reports files that are not the ones that their names lead to.
+func (m *monthLog) inPlace() error {
+	for _, f := range []*os.File{m.leaves, m.disclosures, m.hashes, m.checkpoints} {
+		named, err := os.Stat(f.Name())
+		if err != nil {
+			return errors.Join(errReplaced, err)
+		}
+		open, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if !os.SameFile(named, open) {
+			return errReplaced
+		}
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ type Ledger struct {
 
 	mu     sync.Mutex // guards what follows, and comes before the lock between processes
 	log    *monthLog  // of the newest month; nil before the first use, and after a failure
-	broken error      // a sync has failed: what is on disk is unknown
+	broken error      // nothing more is appended: see errUnsynced and errReplaced
 }
 
 type request struct {
@@ -338,7 +338,7 @@ func (l *Ledger) exclusively(f func() error) (err error) {
 		l.log.close()
 		l.log = nil
 	}
-	if errors.Is(err, errUnsynced) {
+	if errors.Is(err, errUnsynced) || errors.Is(err, errReplaced) {
 		l.broken = err
 	}
 	return errors.Join(err, l.lock.Unlock())

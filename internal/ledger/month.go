@@ -20,6 +20,9 @@ import (
 // errUnsynced: the kernel could not write, and forgets what it could not.
 var errUnsynced = errors.New("the disk did not take what was written, so nothing more is appended until this process starts anew")
 
+// errReplaced: what was acknowledged lies in files that nobody sees any more.
+var errReplaced = errors.New("the ledger was replaced while this process appended to it, so nothing more is appended until it starts anew: see what `hybridge audit check-copy` says")
+
 // monthLog is the log of a month, open for appending. Who uses it holds the lock.
 type monthLog struct {
 	dir, name string

@@ -128,7 +128,7 @@ func (r *Reader) nextMonth() (bool, error) {
 			return false, err
 		}
 		if err != nil || info.Size() == 0 {
-			return false, nil //nolint:nilerr // see above
+			return false, nil //nolint:nilerr // it is just being begun
 		}
 		// The month before may have got entries since ready looked.
 		if r.at.Month != "" {

@@ -220,7 +220,8 @@ func (v *verification) finish() {
 			}
 		}
 	}
-	if v.month.last.Text == "" && (v.tree.size > 0 || !v.last) && !v.stopped {
+	// A process may have been killed between the first entry of a month and its checkpoint.
+	if v.month.last.Text == "" && (v.tree.size > 1 || !v.last) && !v.stopped {
 		v.find(0, "no checkpoint covers it: the checkpoints of the month are missing")
 	}
 	if n := v.tree.size - v.month.Signed; n > 0 && !v.stopped {
@@ -318,6 +319,11 @@ func (v *verification) entry(leaf []byte) error {
 		for i, h := range hashes {
 			if err := v.hashes.read(stored[:]); err != nil {
 				return err
+			}
+			if i == 0 && seq >= v.month.Signed && stored == (tlog.Hash{}) { // a power cut came before it was written
+				v.report.Notes = append(v.report.Notes, fmt.Sprintf("%s: the hashes from entry %d on were not written, and will be", v.month.Month, seq))
+				v.hashed = seq
+				break
 			}
 			if i == 0 {
 				v.claimed.add(stored, nil)

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//go:build linux
-
 package ledger
 
 import (
@@ -9,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -113,5 +112,54 @@ func TestAPowerCutLosesNothingThatWasAcknowledged(t *testing.T) {
 	}
 	if len(acks) < 20 {
 		t.Errorf("only %d entries were acknowledged: this test has seen nothing", len(acks))
+	}
+}
+
+func TestAFullDiskRefusesEntriesAndLosesNone(t *testing.T) {
+	t.Parallel()
+	d, k := newDisk(t), newKeys(t)
+	dir := filepath.Join(d.at, "audit")
+	l := openLedger(t, dir, k)
+	appendTo(t, l, "a")
+	full, err := os.Create(filepath.Join(d.at, "full"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunk := make([]byte, 1<<20)
+	for err == nil {
+		_, err = full.Write(chunk)
+	}
+	for err = nil; err == nil; { // and the last of it
+		_, err = full.Write(chunk[:512])
+	}
+	full.Close()
+	var acknowledged []string
+	refused := 0
+	for i := 0; refused < 3 && i < 1000; i++ {
+		id := fmt.Sprintf("full%d", i)
+		if _, err := l.Append(t.Context(), entry(t, id)); err == nil {
+			acknowledged = append(acknowledged, id)
+		} else {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("the disk is full, and entries were still acknowledged")
+	}
+	if err := os.Remove(full.Name()); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	l = openLedger(t, dir, k)
+	appendTo(t, l, "after")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeWhole(t, dir, k)
+	ids := idsOf(t, dir)
+	for _, id := range append([]string{"a", "after"}, acknowledged...) {
+		if !slices.Contains(ids, id) {
+			t.Errorf("%s was acknowledged, and is lost", id)
+		}
 	}
 }
