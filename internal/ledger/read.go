@@ -31,6 +31,7 @@ type Reader struct {
 	hashed int64    // entries of the month that are durable
 
 	segment *os.File
+	first   int64 // entry of the segment
 	next    int64 // entry at which the reader of the segment stands
 	lines   *bufio.Reader
 }
@@ -76,8 +77,12 @@ func (r *Reader) Next() (Record, error) {
 			if len(line) > 0 {
 				return Record{}, &DamageError{Month: r.at.Month, Entry: r.next, What: "it is cut in two"}
 			}
-			if there, err := exists(filepath.Join(r.dir, r.at.Month, leavesFile(r.next))); err != nil || !there {
-				return Record{}, errors.Join(err, &DamageError{Month: r.at.Month, Entry: r.next, What: "it is missing"})
+			first, err := segmentOf(filepath.Join(r.dir, r.at.Month), r.next)
+			if err != nil {
+				return Record{}, err
+			}
+			if first != r.next || first == r.first {
+				return Record{}, &DamageError{Month: r.at.Month, Entry: r.next, What: "it is missing"}
 			}
 			r.Close()
 			continue
@@ -152,7 +157,7 @@ func (r *Reader) openSegment() error {
 	if r.segment, err = os.Open(filepath.Join(dir, leavesFile(first))); err != nil {
 		return err
 	}
-	r.next, r.lines = first, bufio.NewReaderSize(r.segment, MaxLeafBytes+1)
+	r.first, r.next, r.lines = first, first, bufio.NewReaderSize(r.segment, MaxLeafBytes+1)
 	return nil
 }
 
