@@ -10,10 +10,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // saltBytes makes equal values look different and guesses fail.
 const saltBytes = 16
+
+// digestBytes is the length of a digest's text: 32 bytes in base64url.
+const digestBytes = 43
 
 // Disclosure is a withheld value with what is needed to show that an entry commits
 // to it, as in SD-JWT (RFC 9901): base64url of the JSON array of salt, path, value.
@@ -70,8 +75,12 @@ func commitments(leaf []byte) ([]string, error) {
 	}
 	list, _, ok := bytes.Cut(rest, []byte("]"))
 	var digests []string
-	if err := json.Unmarshal(append(append([]byte("["), list...), ']'), &digests); !ok || err != nil {
-		return nil, errors.New("the leaf's _sd is no list of digests")
+	for item := range bytes.SplitSeq(list, []byte(",")) {
+		text := string(item)
+		if !ok || len(text) != digestBytes+2 || text[0] != '"' || text[len(text)-1] != '"' || strings.ContainsAny(text[1:len(text)-1], "\"\\") {
+			return nil, errors.New("the leaf's _sd is no list of digests")
+		}
+		digests = append(digests, text[1:len(text)-1])
 	}
 	return digests, nil
 }
@@ -83,19 +92,15 @@ func checkDisclosures(leaf []byte, disclosures []string) error {
 	if err != nil {
 		return err
 	}
-	missing := map[string]bool{}
-	for _, d := range digests {
-		missing[d] = true
-	}
 	for _, d := range disclosures {
-		digest := Digest(d)
-		if !missing[digest] {
+		i := slices.Index(digests, Digest(d))
+		if i < 0 {
 			return errors.New("a disclosure is not what the entry commits to")
 		}
-		delete(missing, digest)
+		digests = slices.Delete(digests, i, i+1)
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("%d disclosures of the entry are missing", len(missing))
+	if len(digests) > 0 {
+		return fmt.Errorf("%d disclosures of the entry are missing", len(digests))
 	}
 	return nil
 }
