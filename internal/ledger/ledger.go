@@ -11,6 +11,7 @@
 //	2026-11/hashes                          the tree, as package tlog numbers its hashes
 //	2026-11/checkpoints                     signed heads, a JSON string in each line
 //	2026-11/torn-…                          what a killed process left of a batch
+//	cursors/NAME                            how far a reader has got
 //	lock, turn
 //
 // The first entry of a month holds the last checkpoint of the month before, so the

@@ -453,3 +453,41 @@ func TestConsistencyIsProvedToWhoHoldsAnOlderCheckpoint(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestACursorSaysWhereToGoOn(t *testing.T) {
+	t.Parallel()
+	dir, k, c := t.TempDir(), newKeys(t), november()
+	l := openLedger(t, dir, k, func(cfg *Config) { cfg.Now, cfg.SegmentBytes = c.Now, 600 })
+	appendTo(t, l, "a", "b", "c")
+	c.set("2026-12")
+	appendTo(t, l, "d")
+	var seen []string
+	for { // one entry for each life of the reader
+		at, err := LoadCursor(dir, "siem")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := NewReader(dir, at)
+		record, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := SaveCursor(dir, "siem", r.At()); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		seen = append(seen, record.String())
+	}
+	if want := "[2026-11/0 2026-11/1 2026-11/2 2026-11/3 2026-12/0 2026-12/1]"; fmt.Sprint(seen) != want {
+		t.Errorf("seen %v, want %s", seen, want)
+	}
+	for _, name := range []string{"", "..", "a/b", "x.new"} {
+		if SaveCursor(dir, name, Position{}) == nil {
+			t.Errorf("a cursor %q was saved", name)
+		}
+	}
+	mustBeWhole(t, dir, k)
+}
