@@ -78,6 +78,10 @@ type Config struct {
 	CheckpointEvery time.Duration
 	// LockWait bounds how long a batch waits for other processes. 0 is the default.
 	LockWait time.Duration
+	// Failed is told of checkpoints that could not be signed while entries were
+	// written: those are durable, and the next checkpoint covers them. It MUST return
+	// soon and MUST NOT call the Ledger.
+	Failed func(error)
 	// Now is the clock. nil is time.Now.
 	Now func() time.Time
 	// Source is CloudEvents' source of entries of the ledger itself. "" is Signer's name.
@@ -258,6 +262,9 @@ func (l *Ledger) run() {
 			if grown {
 				_, err := l.Checkpoint()
 				grown = err != nil // the next one covers it
+				if err != nil && l.cfg.Failed != nil {
+					l.cfg.Failed(err)
+				}
 			}
 			continue
 		case r := <-l.requests:
@@ -303,7 +310,9 @@ func (l *Ledger) write(batch []*request) {
 		}
 		if l.cfg.CheckpointEvery < 0 {
 			// The entries are durable whether or not this succeeds.
-			_ = l.log.sign(l.cfg.Signer)
+			if err := l.log.sign(l.cfg.Signer); err != nil {
+				l.failed(err)
+			}
 		}
 		return nil
 	})
@@ -343,6 +352,16 @@ func (l *Ledger) exclusively(f func() error) (err error) {
 		l.broken = err
 	}
 	return errors.Join(err, l.lock.Unlock())
+}
+
+// failed takes a checkpoint that could not be signed after its entries were written.
+func (l *Ledger) failed(err error) {
+	if errors.Is(err, errUnsynced) {
+		l.broken = err
+	}
+	if l.cfg.Failed != nil {
+		l.cfg.Failed(err)
+	}
 }
 
 func (l *Ledger) take(ctx context.Context, lock *flock.Flock) error {

@@ -491,3 +491,46 @@ func TestACursorSaysWhereToGoOn(t *testing.T) {
 	}
 	mustBeWhole(t, dir, k)
 }
+
+// refusing is a signer whose key service is away after the first checkpoint.
+type refusing struct {
+	note.Signer
+	mu     sync.Mutex
+	signed int
+}
+
+func (s *refusing) Sign(msg []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.signed++; s.signed > 1 {
+		return nil, errors.New("the key is away")
+	}
+	return s.Signer.Sign(msg)
+}
+
+func TestAnEntryIsDurableAlsoIfItsCheckpointCannotBeSigned(t *testing.T) {
+	t.Parallel()
+	for name, every := range map[string]time.Duration{"with each batch": -1, "now and then": time.Millisecond} {
+		dir, k := t.TempDir(), newKeys(t)
+		told := make(chan error, 1)
+		l := openLedger(t, dir, k, func(c *Config) {
+			c.Signer, c.CheckpointEvery = &refusing{Signer: k.signer}, every
+			c.Failed = func(err error) {
+				select {
+				case told <- err:
+				default:
+				}
+			}
+		})
+		appendTo(t, l, "a", "b")
+		if err := <-told; !strings.Contains(err.Error(), "the key is away") {
+			t.Errorf("%s: told %v", name, err)
+		}
+		if err := l.Close(); err == nil {
+			t.Errorf("%s: Close said nothing of entries without a checkpoint", name)
+		}
+		if r := mustBeWhole(t, dir, k); r.Entries != 3 || r.Months[0].Signed != 1 {
+			t.Errorf("%s: %+v", name, r.Months)
+		}
+	}
+}
