@@ -108,9 +108,21 @@ func TestGatesKnowRolloutsOnly(t *testing.T) {
 	}
 }
 
+func TestTheAuditTrailIsLight(t *testing.T) {
+	t.Parallel()
+	for pkg := range imports(t, "-deps", "./internal/audit") {
+		if below(pkg, module) && !below(pkg, module+"/internal/audit", module+"/internal/ledger") {
+			t.Errorf("internal/audit links %s", pkg)
+		}
+		if pkg == "net/http" || pkg == "database/sql" || pkg == "os/exec" {
+			t.Errorf("internal/audit links %s: the provider links it, and starts seven times for a plan and an apply", pkg)
+		}
+	}
+}
+
 func TestLeavesStandAlone(t *testing.T) {
 	t.Parallel()
-	for _, leaf := range []string{"bundle", "sealed", "supervise", "fault"} {
+	for _, leaf := range []string{"bundle", "sealed", "supervise", "fault", "ledger"} {
 		for pkg := range imports(t, "-deps", "./internal/"+leaf) {
 			if below(pkg, module) && !below(pkg, module+"/internal/"+leaf) {
 				t.Errorf("internal/%s links %s", leaf, pkg)

@@ -109,6 +109,6 @@ Environment:
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(newAgent(p), newDev(p), newDoctor(p), newRollout(p), newSops(p), newStatus(p), newToken(p), newTunnel(p), newVersion(p))
+	root.AddCommand(newAgent(p), newAudit(p), newDev(p), newDoctor(p), newRollout(p), newSops(p), newStatus(p), newToken(p), newTunnel(p), newVersion(p))
 	return root
 }

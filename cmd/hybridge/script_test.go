@@ -64,6 +64,8 @@ func TestScripts(t *testing.T) {
 			"doppler":  cmdDoppler,
 			"nowhere":  cmdNowhere,
 			"token":    cmdToken,
+			"record":   cmdRecord,
+			"damage":   cmdDamage,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -2,7 +2,7 @@
 
 // Command bench measures what `make bench` reports: Terraform runs over many
 // Workers, the provider's start, the way from an upload to its first answer,
-// and the ingress beside a direct connection to workerd. It uses the built
+// the ingress beside a direct connection to workerd, and the audit ledger. It uses the built
 // programs, real terraform and real workerd, and talks to loopback only.
 //
 // Every ratio is taken within one run, because absolute figures of a shared
@@ -26,6 +26,7 @@ type settings struct {
 	programs stage.Programs
 	stage    *stage.Stage
 	workers  int // Workers in the terraform section
+	entries  int // of the ledger that is verified
 }
 
 func main() {
@@ -42,7 +43,8 @@ func run() error {
 	flag.StringVar(&s.programs.Hybridge, "hybridge", "bin/hybridge", "the hybridge `binary`")
 	flag.StringVar(&s.programs.CLI, "cli", "", "`path` of terraform or tofu (default: as `make test` finds it)")
 	flag.IntVar(&s.workers, "workers", 50, "Workers in the sections terraform and secrets")
-	flag.StringVar(&only, "only", "start,terraform,secrets,rollouts,upload,ingress,switches", "comma-separated `sections` to run")
+	flag.IntVar(&s.entries, "entries", 1_000_000, "entries in the section ledger, if a minute suffices to make them")
+	flag.StringVar(&only, "only", "start,terraform,secrets,rollouts,upload,ingress,switches,ledger", "comma-separated `sections` to run")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -69,11 +71,12 @@ func run() error {
 		"upload":    benchUpload,
 		"ingress":   benchIngress,
 		"switches":  benchSwitches,
+		"ledger":    benchLedger,
 	}
 	for name := range strings.SplitSeq(only, ",") {
 		section, ok := sections[name]
 		if !ok {
-			return fmt.Errorf("no section %q: there are start, terraform, secrets, rollouts, upload, ingress, switches", name)
+			return fmt.Errorf("no section %q: there are start, terraform, secrets, rollouts, upload, ingress, switches, ledger", name)
 		}
 		fmt.Printf("\n## %s\n\n", name)
 		if err := section(ctx, s); err != nil {
