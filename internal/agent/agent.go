@@ -287,6 +287,9 @@ func (a *Agent) Versions() []workerd.VersionState { return a.fleet.States() }
 // SetHostnames gives host names to Workers by name. It replaces those given before.
 func (a *Agent) SetHostnames(workerByHost map[string]string) { a.router.SetAliases(workerByHost) }
 
+// Unanswered are the host names of the configuration whose Worker is not deployed.
+func (a *Agent) Unanswered() []ingress.Alias { return a.router.Unanswered() }
+
 // Failed yields what ended a server, should one end before Close.
 func (a *Agent) Failed() <-chan error { return a.failed }
 

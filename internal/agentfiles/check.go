@@ -226,7 +226,7 @@ func (p *program) check(d *decoder, at string) {
 		}
 		return
 	}
-	if !versionForm.MatchString(p.version) {
+	if !versionForm.MatchString(p.version) || !strings.ContainsAny(p.version, "0123456789") {
 		d.bad(at+".version", "%q is no version; nothing stands for the latest one", p.version)
 	}
 	if len(p.sha256) == 0 {

@@ -35,7 +35,7 @@ var retries = 2
 func Environment(getenv func(string) string, userAgent string) (Plane, error) {
 	for _, name := range []string{envToken, envAccount} {
 		if getenv(name) == "" {
-			return Plane{}, fmt.Errorf("no plane is known: set %s and %s (and %s, if it is not Cloudflare), or name planes in a file with --planes", envToken, envAccount, envBaseURL)
+			return Plane{}, fmt.Errorf("no plane is known: set %s and %s (and %s, if it is not Cloudflare)", envToken, envAccount, envBaseURL)
 		}
 	}
 	access, err := cloudflare.AccessFromEnvironment(getenv(envBaseURL), getenv)

@@ -20,7 +20,7 @@ func backend(t *testing.T, name string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "%s %s %s %s %s", name, r.Method, r.Host, r.URL, body)
+		fmt.Fprintf(w, "%s %s %s %s %s%s", name, r.Method, r.Host, r.URL, body, strings.ReplaceAll(r.Header.Get("X-Forwarded-For")+r.Header.Get("Cf-Connecting-Ip"), "127.0.0.1", ""))
 	}))
 	t.Cleanup(s.Close)
 	_, port, err := net.SplitHostPort(s.Listener.Addr().String())

@@ -167,6 +167,20 @@ func hostMatches(rule, host string) bool {
 	return isWildcard && strings.HasSuffix(host, below)
 }
 
+// Hides reports whether every request that later fits, fits earlier, too. One that is a
+// catch-all is another matter.
+func Hides(earlier, later Rule) bool {
+	if earlier.Path != "" || earlier.IsCatchAll() || later.Hostname == "" {
+		return false
+	}
+	a, err := asciiHost(earlier.Hostname)
+	if err != nil {
+		return false
+	}
+	b, err := asciiHost(later.Hostname)
+	return err == nil && hostMatches(a, b)
+}
+
 // RequestHost is a Host header in the form in which rules are compared: lower-case,
 // without port and final dot.
 func RequestHost(host string) string {

@@ -179,3 +179,24 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestARuleCanHideOthers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		earlier, later Rule
+		hides          bool
+	}{
+		{Rule{Hostname: "a.example.com"}, Rule{Hostname: "A.example.com", Path: "^/x"}, true},
+		{Rule{Hostname: "*.example.com"}, Rule{Hostname: "a.example.com"}, true},
+		{Rule{Hostname: "*.example.com"}, Rule{Hostname: "*.b.example.com"}, true},
+		{Rule{Hostname: "a.example.com", Path: "^/x"}, Rule{Hostname: "a.example.com"}, false},
+		{Rule{Hostname: "a.example.com"}, Rule{Hostname: "*.example.com"}, false},
+		{Rule{Hostname: "a.example.com"}, Rule{Path: "^/x"}, false},
+		{Rule{Hostname: "*.example.com"}, Rule{Hostname: "example.com"}, false},
+		{Rule{}, Rule{Hostname: "example.com"}, false},
+	} {
+		if got := Hides(c.earlier, c.later); got != c.hides {
+			t.Errorf("%+v before %+v: %v", c.earlier, c.later, got)
+		}
+	}
+}

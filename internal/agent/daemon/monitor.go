@@ -153,6 +153,13 @@ func (d *Daemon) lookAtPlane(ctx context.Context, s *health.Status) {
 		}
 	}
 	s.Add(workers)
+	if list := d.agent.Unanswered(); len(list) > 0 {
+		names := []string{}
+		for _, a := range list {
+			names = append(names, fmt.Sprintf("%s (Worker %q)", a.Host, a.Worker))
+		}
+		s.Add(health.Check{Name: "host names", Warning: true, Detail: "no Worker is deployed for " + strings.Join(names, ", ") + ": deploy it, or correct ingress.zones"})
+	}
 }
 
 func lookAtConnectors(s *health.Status, connectors map[string]*connector.Connector) {

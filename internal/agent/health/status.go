@@ -52,7 +52,7 @@ func Schema() *jsonschema.Schema {
 
 // Check is one thing that was looked at.
 type Check struct {
-	Name   string `json:"name" jsonschema_description:"database, disk, clock, workers, connector NAME, certificate FILE, certificates or configuration."`
+	Name   string `json:"name" jsonschema_description:"database, disk, clock, workers, connector NAME, certificate FILE, certificates, host names or configuration."`
 	OK     bool   `json:"ok" jsonschema_description:"Nothing is wrong."`
 	Detail string `json:"detail,omitempty" jsonschema_description:"What is wrong and how to mend it."`
 	// Warning: wrong, and yet everything works.

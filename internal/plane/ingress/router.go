@@ -14,6 +14,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -97,6 +99,27 @@ func (r *Router) SetAliases(workerByHost map[string]string) {
 	r.aliases = aliases
 	r.table.Store(buildTable(r.routes, r.aliases))
 }
+
+// Unanswered lists the hosts, sorted, that SetAliases gives to a Worker without a route, each
+// with the Worker's name.
+func (r *Router) Unanswered() (list []Alias) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	routed := map[string]bool{}
+	for _, e := range r.routes {
+		routed[e.WorkerName] = true
+	}
+	for host, worker := range r.aliases {
+		if !routed[worker] {
+			list = append(list, Alias{host, worker})
+		}
+	}
+	slices.SortFunc(list, func(a, b Alias) int { return strings.Compare(a.Host, b.Host) })
+	return list
+}
+
+// Alias is a host name that the operator gives to a Worker.
+type Alias struct{ Host, Worker string }
 
 // Remove forgets the Worker's route. Removing an unknown one is no error.
 func (r *Router) Remove(workerID string) {

@@ -155,6 +155,9 @@ func withRule(ctx context.Context, tunnel string, rule int, service string) cont
 
 func whereOf(ctx context.Context) string {
 	if w, ok := ctx.Value(whereKey{}).(where); ok {
+		if w.tunnel == "" {
+			return "the VPC service at " + w.service
+		}
 		return fmt.Sprintf("rule %d of the tunnel %q (%s)", w.rule+1, w.tunnel, w.service)
 	}
 	return "the VPC service"

@@ -371,7 +371,7 @@ func TestVPCServicesCheckCertificatesAsTold(t *testing.T) {
 		}
 	}
 	v.HTTPPort = 1
-	if got := get(v, false); !strings.Contains(got, "the VPC service does not answer") {
+	if got := get(v, false); !strings.Contains(got, "the VPC service at 127.0.0.1:1 does not answer") {
 		t.Errorf("a dead one: %s", got)
 	}
 }

@@ -199,18 +199,19 @@ func (t *target) rewrite(r *httputil.ProxyRequest) {
 	if r.In.TLS != nil {
 		proto = "https"
 	}
-	client, _, err := net.SplitHostPort(r.In.RemoteAddr)
-	if err != nil {
-		client = r.In.RemoteAddr
-	}
 	h := r.Out.Header
-	h.Set("X-Forwarded-Proto", proto)
-	h.Set("Cf-Connecting-Ip", client)
-	h.Set("Cf-Visitor", `{"scheme":"`+proto+`"}`)
-	if before := r.In.Header.Values("X-Forwarded-For"); len(before) > 0 {
-		client = strings.Join(before, ", ") + ", " + client
+	// A Worker, which comes by a unix socket, has no address: its headers are its own.
+	if client, _, err := net.SplitHostPort(r.In.RemoteAddr); err == nil {
+		h.Set("X-Forwarded-Proto", proto)
+		h.Set("Cf-Connecting-Ip", client)
+		h.Set("Cf-Visitor", `{"scheme":"`+proto+`"}`)
+		if before := r.In.Header.Values("X-Forwarded-For"); len(before) > 0 {
+			client = strings.Join(before, ", ") + ", " + client
+		}
+		h.Set("X-Forwarded-For", client)
+	} else {
+		h["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 	}
-	h.Set("X-Forwarded-For", client)
 	if mark, ok := r.In.Context().Value(loopKey{}).(string); ok {
 		h.Add("Cdn-Loop", mark)
 	}

@@ -32,7 +32,7 @@ func (s *Server) Fetch(v plane.VPCTarget, https bool) http.Handler {
 		if https {
 			t = service.secure
 		}
-		t.serve(s, w, req)
+		t.serve(s, w, req.WithContext(withRule(req.Context(), "", 0, t.host)))
 	})
 }
 

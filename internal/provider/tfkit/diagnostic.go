@@ -4,6 +4,7 @@ package tfkit
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -81,7 +82,10 @@ func explain(err error, p *Plane) (answer, remedy string) {
 		access    *cloudflare.AccessError
 		sameName  *cloudflare.SameNameError
 	)
+	var plainHTTP tls.RecordHeaderError
 	switch {
+	case errors.As(err, &plainHTTP):
+		return fmt.Sprintf("%s cannot be reached: %v", p, plainHTTP), "the server there speaks plain HTTP: write base_url with http://, which is admitted on loopback, or give the server TLS"
 	case errors.As(err, &sameName):
 		return sameName.Error(), "look at it, and import it, or delete it and run terraform apply again"
 	case errors.As(err, &api):

@@ -158,7 +158,7 @@ func (p *Plane) checkResidency(ctx context.Context, want Residency, strict bool,
 	at, only := path.Root("residency"), "residency allows "+strings.Join(allowed, ", ")
 	elsewhere := func(region string) {
 		diags.AddAttributeError(at, "Plane is outside the residency", fmt.Sprintf(
-			"%s, but %s is in %s. Name a plane of an allowed region by plane, or change residency.", Sentence(only), p, region))
+			"%s, but %s is in %s. Name a plane of an allowed region by plane, or change residency.", strings.TrimSuffix(Sentence(only), "."), p, region))
 	}
 	if p.Region != "" && !slices.Contains(allowed, p.Region) {
 		elsewhere(p.Region) // whatever the plane says
@@ -178,7 +178,7 @@ func (p *Plane) checkResidency(ctx context.Context, want Residency, strict bool,
 	case is.edge:
 	case is.region == "":
 		diags.AddAttributeError(at, "Nothing says where the plane is", fmt.Sprintf(
-			"%s, but nothing says where %s is. Set %s, and region in the agent.yaml of the plane.", Sentence(only), p, p.regionAttribute()))
+			"%s, but nothing says where %s is. Set %s, and region in the agent.yaml of the plane.", strings.TrimSuffix(Sentence(only), "."), p, p.regionAttribute()))
 	case !slices.Contains(allowed, is.region):
 		elsewhere(is.region + ", as its agent.yaml says")
 	}

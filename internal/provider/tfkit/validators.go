@@ -66,6 +66,9 @@ func (c check) ValidateString(_ context.Context, req validator.StringRequest, re
 }
 
 func lastStep(p string) string {
+	if whole, _, isElement := strings.Cut(p, "[Value("); isElement { // of a set
+		p = whole
+	}
 	if i := strings.LastIndex(p, "."); i >= 0 {
 		return p[i+1:]
 	}
@@ -116,6 +119,9 @@ const wantToken = "an API token of 40 to 80 characters A-Z, a-z, 0-9, - and _"
 
 // CheckAPIToken says what is wrong with an API token, without repeating it.
 func CheckAPIToken(v string) error {
+	if trimmed := strings.TrimSpace(v); trimmed != v && apiToken().MatchString(trimmed) {
+		return errors.New("the value has a line break or a blank around the token: take it off, e.g. with trimspace(file(...))")
+	}
 	if !apiToken().MatchString(v) {
 		return fmt.Errorf("the value (%d characters) cannot be an API token: it must be %s; a Global API Key is not accepted, "+
 			"create a token instead", len(v), wantToken)

@@ -306,6 +306,10 @@ func TestInvalidRulesAreRefusedWithTheirPath(t *testing.T) {
 			}
 		})
 	}
+	hidden := tfproto.Object{"name": "x", "ingress": ingress(rule("*.example.com", "http://x"), rule("a.example.com", "http://y"))}
+	if d := p.Validate(t.Context(), t, kind, hidden); d.HasError() || !strings.Contains(d.String(), "ingress[0] fits every request that ingress[1] does") {
+		t.Errorf("a rule that is never reached: %s", d)
+	}
 	fine := tfproto.Object{"name": "x", "ingress": ingress(map[string]any{"hostname": tfproto.Unknown, "service": tfproto.Unknown}, last)}
 	for name, v := range map[string]any{
 		"access":     map[string]any{"required": true, "team_name": tfproto.Unknown, "aud_tag": []any{tfproto.Unknown}},

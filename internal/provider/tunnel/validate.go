@@ -4,6 +4,7 @@ package tunnel
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -71,6 +72,7 @@ func validateConfig(ctx context.Context, config tfsdk.Config, diags *diag.Diagno
 	}
 	elements := ingress.Elements()
 	at := path.Root("ingress")
+	before := map[int]tunnelrule.Rule{} // those that are known
 	for i, e := range elements {
 		here := at.AtListIndex(i)
 		rule, ok := e.(types.Object)
@@ -93,6 +95,15 @@ func validateConfig(ctx context.Context, config tfsdk.Config, diags *diag.Diagno
 				continue
 			}
 			addProblem(here, problem, diags)
+		}
+		if !hostname.unknown && !path.unknown {
+			for j := range i {
+				if earlier, isKnown := before[j]; isKnown && tunnelrule.Hides(earlier, r) {
+					diags.AddAttributeWarning(here, "Rule is never reached", fmt.Sprintf("The rule %s fits every request that ingress[%d] does: put it behind, or give it a path.", at.AtListIndex(j), i))
+					break
+				}
+			}
+			before[i] = r
 		}
 		if r.IsCatchAll() && !hostname.unknown && !path.unknown && i < len(elements)-1 {
 			diags.AddAttributeError(here, "Rule hides those after it", "It fits every request, so the rules after it are never reached: put it last, or give it a hostname or a path.")
@@ -171,7 +182,8 @@ func addProblem(at path.Path, p tunnelrule.Problem, diags *diag.Diagnostics) {
 			at = at.AtListIndex(n)
 		}
 	}
-	diags.AddAttributeError(at, "Invalid value for "+last, tfkit.Sentence(p.Text))
+	// Terraform shows the line of the resource's attribute, not which rule it is.
+	diags.AddAttributeError(at, "Invalid value for "+last, at.String()+": "+p.Text+".")
 }
 
 // names are those that differ from the API's by more than case.
