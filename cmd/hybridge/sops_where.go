@@ -184,6 +184,9 @@ func wantedPlanes(p process, file string, store *sealed.Store) ([]leak.Plane, er
 		return leak.ReadPlanes(file, store, p.getenv, userAgent)
 	}
 	plane, err := leak.Environment(p.getenv, userAgent)
+	if errors.Is(err, leak.ErrNoPlane) {
+		err = fmt.Errorf("%w, or name planes in a file with --planes", err)
+	}
 	return []leak.Plane{plane}, err
 }
 

@@ -31,11 +31,14 @@ const (
 // at once which plane is down.
 var retries = 2
 
+// ErrNoPlane says that the environment names no plane.
+var ErrNoPlane = errors.New("no plane is known")
+
 // Environment is the plane that the environment names, as the provider has it.
 func Environment(getenv func(string) string, userAgent string) (Plane, error) {
 	for _, name := range []string{envToken, envAccount} {
 		if getenv(name) == "" {
-			return Plane{}, fmt.Errorf("no plane is known: set %s and %s (and %s, if it is not Cloudflare)", envToken, envAccount, envBaseURL)
+			return Plane{}, fmt.Errorf("%w: set %s and %s (and %s, if it is not Cloudflare)", ErrNoPlane, envToken, envAccount, envBaseURL)
 		}
 	}
 	access, err := cloudflare.AccessFromEnvironment(getenv(envBaseURL), getenv)
