@@ -37,8 +37,9 @@ type Plane struct {
 // the end of a rollout whose driver is gone.
 const RolloutLease = 2 * time.Second
 
-// ReconnectPause is how long the connector of a Plane stays away when it is sent away.
-const ReconnectPause = 100 * time.Millisecond
+// ReconnectPause is how long the connector of a Plane stays away when it is sent away: longer
+// than any test takes to delete the tunnel, however busy the machine is.
+const ReconnectPause = time.Minute
 
 // acceptTunnels serves nothing: with it, a Plane is the connector of its tunnels.
 type acceptTunnels struct{}
