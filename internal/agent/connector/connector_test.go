@@ -285,7 +285,16 @@ func TestARealCloudflared(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "cloudflared")
-	script := "#!/bin/sh\nexport TUNNEL_EDGE=127.0.0.1:1 TUNNEL_TRANSPORT_PROTOCOL=http2\nexec " + real + " \"$@\"\n"
+	// It would look a name up: with an empty resolv.conf it asks loopback.
+	resolv := filepath.Join(t.TempDir(), "resolv.conf")
+	if err := os.WriteFile(resolv, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mounted := "mount --bind " + resolv + " /etc/resolv.conf && "
+	if err := exec.CommandContext(t.Context(), "unshare", "-rm", "sh", "-c", mounted+"true").Run(); err != nil {
+		t.Skipf("there are no mount namespaces, and its traffic must stay on loopback: %v", err)
+	}
+	script := "#!/bin/sh\nexport TUNNEL_EDGE=127.0.0.1:1 TUNNEL_TRANSPORT_PROTOCOL=http2\nexec unshare -rm sh -c '" + mounted + "exec " + real + " \"$@\"' cloudflared \"$@\"\n"
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
